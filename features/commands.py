@@ -1,0 +1,120 @@
+"""The commands of this floor: simulate, ingest, quarantine, features, labels."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from features.console import Console, command
+from features.engine import feature_rows
+from features.errors import Refusal
+from features.histories.ingest import ingest as take_in
+from features.histories.store import load_histories, quarantined
+from features.labels import labels as label_rows
+from features.months import month_text, parse_month
+from features.simulation import simulate as simulate_force
+from features.simulation import write_export
+
+AS_OF = click.option("--as-of", required=True, metavar="YYYY-MM", help="The month whose last day is the as-of.")
+FROM = click.option("--from", "since", metavar="YYYY-MM", help="The first as-of, for every month up to --as-of.")
+OUT = click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The Parquet file to write.")
+
+
+@click.option("--officers", type=click.IntRange(min=1), required=True, help="How many officers are at work at a time.")
+@click.option("--months", type=click.IntRange(min=1), required=True, help="How many months of histories.")
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same bytes.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="The folder of the export.")
+def _simulate(console: Console, *, officers: int, months: int, seed: int, out: Path) -> dict[str, Any]:
+    """Write a simulated force as a history export, and truth.parquet beside it."""
+    with console.progress("Simulating months", months) as advance:
+        force = simulate_force(officers=officers, months=months, seed=seed, progress=advance)
+    write_export(force, out)
+    console.say(f"Wrote {len(force.roster):,} postings, {len(force.events):,} events and the truth to {out}.")
+    return {"out": str(out), "postings": len(force.roster), "events": len(force.events), "truth": len(force.truth)}
+
+
+simulate = command("simulate")(_simulate)
+
+
+@click.argument("export", type=click.Path(path_type=Path))
+@click.option("--profile", default=None, help="A profile's folder or the name of a built-in one (gongan).")
+@click.option("--strict", is_flag=True, help="Refuse the whole export when any row is bad.")
+def _ingest(console: Console, *, export: Path, profile: str | None, strict: bool) -> dict[str, Any]:
+    """Check a history export and store it; bad rows go to quarantine."""
+    result = take_in(export, home=console.home, profile=profile, strict=strict)
+    for line in result.lines():
+        console.say(line)
+    return result.as_json()
+
+
+ingest = command("ingest")(_ingest)
+
+
+def _quarantine(console: Console) -> dict[str, Any]:
+    """List the rows that were not taken in, and why."""
+    rows = quarantined(console.home)
+    for row in rows:
+        console.say(f"{row['file']}:{row['line']}: {row['column']}: {row['reason']} (officer {row['officer_id']}, event {row['event_id']})")
+    console.say(f"{len(rows)} rows in quarantine.")
+    return {"quarantined": rows}
+
+
+quarantine = command("quarantine")(_quarantine)
+
+
+@AS_OF
+@FROM
+@OUT
+def _features(console: Console, *, as_of: str, since: str | None, out: Path) -> dict[str, Any]:
+    """Write the feature rows of the cohort as known at each as-of."""
+    months = as_of_months(as_of, since)
+    given = load_histories(console.home)
+    with console.progress("Features, as-ofs", len(months)) as advance:
+        rows = feature_rows(given, months, progress=advance)
+    write_table(rows.frame(given), out)
+    console.say(f"Wrote {len(rows):,} rows of {len(rows.names)} features at {len(months)} as-ofs to {out}.")
+    return {"out": str(out), "rows": len(rows), "features": len(rows.names), "as_ofs": [month_text(month) for month in months]}
+
+
+features = command("features")(_features)
+
+
+@click.option("--risk", required=True, help="A risk of the profile.")
+@AS_OF
+@FROM
+@click.option("--until", metavar="YYYY-MM", help="Only what was recorded by the end of this month.")
+@OUT
+def _labels(console: Console, *, risk: str, as_of: str, since: str | None, until: str | None, out: Path) -> dict[str, Any]:
+    """Write what became of the cohort after each as-of: 1, 0, or empty where unknown."""
+    months = as_of_months(as_of, since)
+    given = load_histories(console.home)
+    found = label_rows(given, risk, months, until=parse_month(until) if until else None)
+    table = found.frame(given)
+    write_table(table, out)
+    counts = {"positive": int((found.label == 1).sum()), "negative": int((found.label == 0).sum())}
+    counts["unknown"] = len(table) - counts["positive"] - counts["negative"]
+    console.say(f"Wrote {len(table):,} labels to {out}: " + ", ".join(f"{number:,} {kind}" for kind, number in counts.items()) + ".")
+    return {"out": str(out), "risk": risk, "rows": len(table), **counts}
+
+
+labels = command("labels")(_labels)
+
+
+def as_of_months(as_of: str, since: str | None) -> list[int]:
+    """Return the month numbers from ``since`` (or just ``as_of``) to ``as_of``; a Refusal where they are reversed."""
+    last = parse_month(as_of)
+    first = parse_month(since) if since else last
+    if first > last:
+        raise Refusal(f"--from {since} lies after --as-of {as_of}.")
+    return list(range(first, last + 1))
+
+
+def write_table(table: Any, out: Path) -> None:
+    """Write a DataFrame to Parquet through a temporary file, so that a killed command leaves no half file."""
+    if not out.parent.is_dir():
+        raise Refusal(f"The folder {out.parent} does not exist.", hint="Make it first, or choose another --out.")
+    part = out.with_name(out.name + ".part")
+    pq.write_table(pa.Table.from_pandas(table, preserve_index=False), part, compression="zstd")
+    part.replace(out)

@@ -1,0 +1,103 @@
+"""What every command shares: --home and --json, progress bars, refusals as one message, exit codes."""
+
+import functools
+import json
+import logging
+import sys
+import traceback
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console as Terminal
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from features.errors import Refusal
+
+REFUSED = 1
+OURS = 3
+
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Console:
+    """Where a command runs (``home``) and how it speaks: prose, or one JSON object."""
+
+    home: Path
+    json: bool
+
+    def say(self, text: str = "") -> None:
+        """Print a line of prose; silent under --json."""
+        if not self.json:
+            click.echo(text)
+
+    @contextmanager
+    def progress(self, label: str, total: int) -> Iterator[Advance]:
+        """Show a progress bar on stderr; the yielded function advances it by so many steps."""
+        terminal = Terminal(stderr=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=terminal, disable=self.json, transient=False) as bar:
+            task = bar.add_task(label, total=total)
+            yield lambda steps: bar.advance(task, steps)
+
+
+def command(name: str, **settings: Any) -> Callable[[Callable[..., dict[str, Any]]], click.Command]:
+    """Make a click command of a function that takes a Console first and returns its result as a dict.
+
+    Adds ``--home`` and ``--json``. The result is printed as one JSON object under ``--json``. A Refusal
+    ends with exit code 1 and its message on stderr; any other exception with exit code 3 and a
+    reference number, its trace in ``HOME/var/errors.log``.
+    """
+
+    def wrap(function: Callable[..., dict[str, Any]]) -> click.Command:
+        @click.option("--home", type=click.Path(path_type=Path), default=None, help="Where var/ and mlruns/ live.")
+        @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of prose.")
+        @click.pass_context
+        @functools.wraps(function)
+        def run(context: click.Context, home: Path | None, as_json: bool, **arguments: Any) -> None:
+            outer = context.obj or {}
+            where = (home or outer.get("home") or Path(".")).resolve()
+            console = Console(home=where, json=as_json or bool(outer.get("json")))
+            result = _guarded(console, function, arguments)
+            if console.json:
+                click.echo(json.dumps(result, ensure_ascii=False, default=str, allow_nan=False))
+
+        return click.command(name, **settings)(run)
+
+    return wrap
+
+
+def _guarded(console: Console, function: Callable[..., dict[str, Any]], arguments: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return function(console, **arguments)
+    except Refusal as refusal:
+        click.echo(refusal.message(), err=True)
+        sys.exit(REFUSED)
+    except click.exceptions.Exit:
+        raise
+    except click.ClickException:
+        raise
+    except KeyboardInterrupt:
+        click.echo("Stopped.", err=True)
+        sys.exit(130)
+    except Exception:  # the last door: ours, never a traceback to the user
+        reference = uuid.uuid4().hex[:8]
+        _keep_trace(console.home, reference)
+        click.echo(f"Something of ours failed (reference {reference}); the trace is in {console.home}/var/errors.log.", err=True)
+        sys.exit(OURS)
+
+
+def _keep_trace(home: Path, reference: str) -> None:
+    folder = home / "var"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "errors.log").open("a", encoding="utf-8") as log:
+        # frames only: an exception's message may hold a person's values
+        kind = sys.exc_info()[0]
+        frames = "".join(traceback.format_tb(sys.exc_info()[2]))
+        log.write(f"{reference} {kind.__name__ if kind else ''}\n{frames}\n")
+    logging.getLogger(__name__).debug("trace kept under %s", reference)

@@ -1,0 +1,1 @@
+"""From export files to Histories: reading, checking, quarantine, and the store."""

@@ -20,3 +20,28 @@ export DO_NOT_TRACK := true
 
 lock: .venv/ready
 	@$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --python-version 3.11 --quiet --custom-compile-command "make lock" --output-file requirements.lock
+
+# The main job from nothing: a simulated force, to a page in the browser. `make demo ARGS=--no-serve` ends before.
+demo: .venv/ready
+	@$(BIN)/jingxing demo $(ARGS)
+
+# Lint and every test, on both cores. Browser tests need Chromium and say so where there is none.
+test: lint
+	@$(BIN)/python -m pytest -n 2 --dist loadscope $(ARGS)
+
+lint: .venv/ready
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+# The benchmark table: whole jobs and their parts, measured here.
+bench: .venv/ready
+	@$(BIN)/python -m tests.bench
+
+# Each issue's acceptance table: what takes longer than CI allows.
+accept: .venv/ready
+	@$(BIN)/python -m tests.accept $(ARGS)
+
+clean:
+	rm -rf .venv var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

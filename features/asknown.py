@@ -4,7 +4,7 @@ A cell's value at an as-of is made from the rows that were recorded by then and 
 nothing else. `KnownCube` walks the months in order and holds only that, so that a leak has no place to be.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +62,10 @@ class Credits:
     closes: npt.NDArray[np.bool_]
     long: npt.NDArray[np.bool_]
 
+    def take(self, rows: npt.NDArray[np.bool_]) -> "Credits":
+        """Return the chosen credits."""
+        return Credits(**{part.name: getattr(self, part.name)[rows] for part in fields(self)})
+
 
 def credits(profile: Profile, events: Events, value: Floats) -> Credits:
     """Return the credits of rows; only measures that are summed are spread over the months of the work."""
@@ -101,17 +105,25 @@ def cell_versions(given: Histories, *, base: int, months: int) -> Versions:
     life = lifetimes(events)
     credit = credits(profile, events, life.value)
     alive = (life.born < life.died)[credit.position] & (credit.month < base + months)
-    credit = Credits(*(part[alive] for part in (credit.position, credit.month, credit.share, credit.closes, credit.long)))
+    credit = credit.take(alive)
     row = credit.position
     slot = np.maximum(credit.month - base, 0).astype(np.int64)
     cell = (events.measure[row].astype(np.int64) * months + slot) * len(given.officers) + events.officer[row]
     change_cell, change_month, member, change = _memberships(cell, life.born[row], life.died[row])
     return _aggregated(
-        given, credit=credit, base=base, member=member, change=change, cell=change_cell, known_from=change_month
+        given,
+        credit=credit,
+        base=base,
+        member=member,
+        change=change,
+        cell=change_cell,
+        known_from=change_month,
     )
 
 
-def _memberships(cell: Cells, born: Ints, died: Ints) -> tuple[Cells, Ints, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _memberships(
+    cell: Cells, born: Ints, died: Ints
+) -> tuple[Cells, Ints, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return the change points (cell, month) and which credit counts in which of them."""
     ends = died != NEVER
     when = np.concatenate([born, died[ends]]).astype(np.int64)
@@ -151,8 +163,16 @@ def _aggregated(
     direct = np.bincount(change[shown & ~credit.long[member]], minlength=size)
     spans = np.bincount(change[credit.long[member] & inside], minlength=size)
     order = np.argsort(known_from, kind="stable")
-    parts = (value, count.astype(np.int32), direct.astype(np.int32), spans.astype(np.int32), last, days)
-    return Versions(known_from[order], cell[order], *(part[order] for part in parts))
+    return Versions(
+        known_from=known_from[order],
+        cell=cell[order],
+        value=value[order],
+        count=count[order].astype(np.int32),
+        direct=direct[order].astype(np.int32),
+        spans=spans[order].astype(np.int32),
+        last=last[order],
+        days=days[order],
+    )
 
 
 def _cell_values(
@@ -224,7 +244,7 @@ class KnownCube:
 def _base_month(given: Histories, last_month: int) -> int:
     earliest = [last_month]
     if len(given.postings.first):
-        earliest.append(int(month_of_day(given.postings.first.min())) )
+        earliest.append(int(month_of_day(given.postings.first.min())))
     oldest = min(earliest) - OLDEST_MONTHS
     if not len(given.events):
         return min(earliest)

@@ -19,20 +19,29 @@ from features.simulation import write_export
 
 AS_OF = click.option("--as-of", required=True, metavar="YYYY-MM", help="The month whose last day is the as-of.")
 FROM = click.option("--from", "since", metavar="YYYY-MM", help="The first as-of, for every month up to --as-of.")
-OUT = click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The Parquet file to write.")
+OUT = click.option(
+    "--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The Parquet file to write."
+)
 
 
 @click.option("--officers", type=click.IntRange(min=1), required=True, help="How many officers are at work at a time.")
 @click.option("--months", type=click.IntRange(min=1), required=True, help="How many months of histories.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same bytes.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="The folder of the export.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="The folder of the export."
+)
 def _simulate(console: Console, *, officers: int, months: int, seed: int, out: Path) -> dict[str, Any]:
     """Write a simulated force as a history export, and truth.parquet beside it."""
     with console.progress("Simulating months", months) as advance:
         force = simulate_force(officers=officers, months=months, seed=seed, progress=advance)
     write_export(force, out)
     console.say(f"Wrote {len(force.roster):,} postings, {len(force.events):,} events and the truth to {out}.")
-    return {"out": str(out), "postings": len(force.roster), "events": len(force.events), "truth": len(force.truth)}
+    return {
+        "out": str(out),
+        "postings": len(force.roster),
+        "events": len(force.events),
+        "truth": len(force.truth),
+    }
 
 
 simulate = command("simulate")(_simulate)
@@ -56,7 +65,8 @@ def _quarantine(console: Console) -> dict[str, Any]:
     """List the rows that were not taken in, and why."""
     rows = quarantined(console.home)
     for row in rows:
-        console.say(f"{row['file']}:{row['line']}: {row['column']}: {row['reason']} (officer {row['officer_id']}, event {row['event_id']})")
+        where = f"{row['file']}:{row['line']}: {row['column']}"
+        console.say(f"{where}: {row['reason']} (officer {row['officer_id']}, event {row['event_id']})")
     console.say(f"{len(rows)} rows in quarantine.")
     return {"quarantined": rows}
 
@@ -75,7 +85,12 @@ def _features(console: Console, *, as_of: str, since: str | None, out: Path) -> 
         rows = feature_rows(given, months, progress=advance)
     write_table(rows.frame(given), out)
     console.say(f"Wrote {len(rows):,} rows of {len(rows.names)} features at {len(months)} as-ofs to {out}.")
-    return {"out": str(out), "rows": len(rows), "features": len(rows.names), "as_ofs": [month_text(month) for month in months]}
+    return {
+        "out": str(out),
+        "rows": len(rows),
+        "features": len(rows.names),
+        "as_ofs": [month_text(month) for month in months],
+    }
 
 
 features = command("features")(_features)
@@ -86,7 +101,9 @@ features = command("features")(_features)
 @FROM
 @click.option("--until", metavar="YYYY-MM", help="Only what was recorded by the end of this month.")
 @OUT
-def _labels(console: Console, *, risk: str, as_of: str, since: str | None, until: str | None, out: Path) -> dict[str, Any]:
+def _labels(
+    console: Console, *, risk: str, as_of: str, since: str | None, until: str | None, out: Path
+) -> dict[str, Any]:
     """Write what became of the cohort after each as-of: 1, 0, or empty where unknown."""
     months = as_of_months(as_of, since)
     given = load_histories(console.home)
@@ -95,7 +112,11 @@ def _labels(console: Console, *, risk: str, as_of: str, since: str | None, until
     write_table(table, out)
     counts = {"positive": int((found.label == 1).sum()), "negative": int((found.label == 0).sum())}
     counts["unknown"] = len(table) - counts["positive"] - counts["negative"]
-    console.say(f"Wrote {len(table):,} labels to {out}: " + ", ".join(f"{number:,} {kind}" for kind, number in counts.items()) + ".")
+    console.say(
+        f"Wrote {len(table):,} labels to {out}: "
+        + ", ".join(f"{number:,} {kind}" for kind, number in counts.items())
+        + "."
+    )
     return {"out": str(out), "risk": risk, "rows": len(table), **counts}
 
 

@@ -55,10 +55,6 @@ def command(name: str, **settings: Any) -> Callable[[Callable[..., dict[str, Any
     """
 
     def wrap(function: Callable[..., dict[str, Any]]) -> click.Command:
-        @click.option("--home", type=click.Path(path_type=Path), default=None, help="Where var/ and mlruns/ live.")
-        @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of prose.")
-        @click.pass_context
-        @functools.wraps(function)
         def run(context: click.Context, home: Path | None, as_json: bool, **arguments: Any) -> None:
             outer = context.obj or {}
             where = (home or outer.get("home") or Path(".")).resolve()
@@ -67,7 +63,13 @@ def command(name: str, **settings: Any) -> Callable[[Callable[..., dict[str, Any
             if console.json:
                 click.echo(json.dumps(result, ensure_ascii=False, default=str, allow_nan=False))
 
-        return click.command(name, **settings)(run)
+        functools.update_wrapper(run, function)
+        run.__dict__.pop("__wrapped__")
+        door: Any = click.pass_context(run)
+        door = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of prose.")(door)
+        where = click.Path(path_type=Path)
+        door = click.option("--home", type=where, default=None, help="Where var/ and mlruns/ live.")(door)
+        return click.command(name, click.Command, **settings)(door)
 
     return wrap
 
@@ -85,10 +87,13 @@ def _guarded(console: Console, function: Callable[..., dict[str, Any]], argument
     except KeyboardInterrupt:
         click.echo("Stopped.", err=True)
         sys.exit(130)
-    except Exception:  # the last door: ours, never a traceback to the user
+    except Exception:  # noqa: BLE001 - the last door: ours, never a traceback to the user
         reference = uuid.uuid4().hex[:8]
         _keep_trace(console.home, reference)
-        click.echo(f"Something of ours failed (reference {reference}); the trace is in {console.home}/var/errors.log.", err=True)
+        click.echo(
+            f"Something of ours failed (reference {reference}); the trace is in {console.home}/var/errors.log.",
+            err=True,
+        )
         sys.exit(OURS)
 
 

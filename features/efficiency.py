@@ -85,9 +85,7 @@ def _exposure(cube: KnownCube, month: int) -> Floats:
     return np.where(share > EXEMPT_FROM, share, np.nan)
 
 
-def _post_scores(
-    cube: KnownCube, post: Post, *, month: int, members: np.ndarray, exposure: Floats
-) -> Floats:
+def _post_scores(cube: KnownCube, post: Post, *, month: int, members: np.ndarray, exposure: Floats) -> Floats:
     """Return the mean of the dimension scores, each a weighted mean of its indicators that were observed."""
     busy = _long_work(cube, post, month=month, members=members)
     total, dimensions = np.zeros(len(members)), np.zeros(len(members))
@@ -157,5 +155,7 @@ def _direction(profile: Profile, key: str) -> float:
 def _bonus(cube: KnownCube, post: Post, *, month: int, members: np.ndarray) -> Floats:
     lift = np.zeros(len(members))
     for key, weight in post.bonus.items():
-        lift = lift + BONUS_UNIT * weight * np.nan_to_num(cube.value[cube.profile.measure_number[key], cube.slot(month), members])
+        lift = lift + BONUS_UNIT * weight * np.nan_to_num(
+            cube.value[cube.profile.measure_number[key], cube.slot(month), members]
+        )
     return np.minimum(lift, 1.0)

@@ -79,14 +79,23 @@ def feature_names(profile: Profile, *, sensitive: bool = True) -> tuple[str, ...
     for key, sequence in profile.settings.sequences.items():
         if not {sequence.first, sequence.then} & blocked:
             names.append(f"{key}__count__{DAY_WINDOW}m")
-    return (*names, *_index_names(), "tenure__months", "transfer__months_since", *(f"post__is__{post}" for post in profile.posts))
+    return (
+        *names,
+        *_index_names(),
+        "tenure__months",
+        "transfer__months_since",
+        *(f"post__is__{post}" for post in profile.posts),
+    )
 
 
 def _measure_names(profile: Profile, key: str) -> list[str]:
     measure, names = profile.measures[key], []
     for statistic, row in STATISTICS.items():
         if row.applies(measure):
-            names += [f"{key}__{statistic}" + (f"__{window}m" if window else "") for window in row.windows(profile.settings, measure)]
+            names += [
+                f"{key}__{statistic}" + (f"__{window}m" if window else "")
+                for window in row.windows(profile.settings, measure)
+            ]
     names += [f"{key}__{statistic}__{window}m" for statistic in ("vs_peers", "unit") for window in PEER_WINDOWS]
     if measure.daily:
         names += [f"{key}__in_a_row__{DAY_WINDOW}m", f"{key}__back_to_back__{DAY_WINDOW}m"]
@@ -142,7 +151,11 @@ class _Walk:
         self.position = {name: number for number, name in enumerate(columns)}
         self.cube = KnownCube(given, last_month=last_month)
         self.start = first_month(given)
-        self.keys = [key for key in self.profile.measures if any(name in self.position for name in _measure_names(self.profile, key))]
+        self.keys = [
+            key
+            for key in self.profile.measures
+            if any(name in self.position for name in _measure_names(self.profile, key))
+        ]
         self.decays = _Decays(self.cube, self._decaying())
         self.hidden = self.profile.settings.sensitive_basis == "person"
 
@@ -209,7 +222,9 @@ class _Walk:
     def _days(self, key: str, members: Cohort) -> tuple[npt.NDArray[np.uint32], Ints]:
         slots = np.arange(max(0, self.cube.slot(members.as_of) - DAY_WINDOW + 1), self.cube.slot(members.as_of) + 1)
         months = slots + self.cube.base
-        return self.cube.days[self.profile.measure_number[key]][slots][:, members.officer], last_day(months) - first_day(months) + 1
+        return self.cube.days[self.profile.measure_number[key]][slots][:, members.officer], last_day(
+            months
+        ) - first_day(months) + 1
 
     def _rates(self, out: npt.NDArray[np.float32], members: Cohort) -> None:
         until = self.cube.slot(members.as_of) + 1
@@ -233,7 +248,11 @@ class _Walk:
                 continue
             first, lengths = self._days(sequence.first, members)
             then, _ = self._days(sequence.then, members)
-            self._put(out, f"{key}__count__{DAY_WINDOW}m", followed(first, then, lengths, days_apart=sequence.days_apart))
+            self._put(
+                out,
+                f"{key}__count__{DAY_WINDOW}m",
+                followed(first, then, lengths, days_apart=sequence.days_apart),
+            )
 
     def _index(self, out: npt.NDArray[np.float32], members: Cohort) -> None:
         if not any(name in self.position for name in _index_names()):

@@ -31,7 +31,11 @@ class Labels:
         label = pd.array(np.where(np.isnan(self.label), -1, self.label).astype(np.int8), dtype="Int8")
         label[np.isnan(self.label)] = pd.NA
         return pd.DataFrame(
-            {"officer_id": given.officers[self.officer], "as_of": timestamps(last_day(self.as_of)), "label": label}
+            {
+                "officer_id": given.officers[self.officer],
+                "as_of": timestamps(last_day(self.as_of)),
+                "label": label,
+            }
         )
 
 
@@ -42,7 +46,9 @@ def the_risk(given: Histories, risk: str) -> Risk:
     return given.profile.risks[risk]
 
 
-def labels(given: Histories, risk: str, as_ofs: "list[int] | range | tuple[int, ...]", *, until: int | None = None) -> Labels:
+def labels(
+    given: Histories, risk: str, as_ofs: "list[int] | range | tuple[int, ...]", *, until: int | None = None
+) -> Labels:
     """Return the label of every cohort member at each as-of, from rows recorded by ``until`` (all when None).
 
     Unless the outcome was reached, it is unknown where the last posting ended before the horizon did, or where
@@ -54,6 +60,7 @@ def labels(given: Histories, risk: str, as_ofs: "list[int] | range | tuple[int, 
     wanted = sorted(set(as_ofs))
     if not wanted:
         raise Refusal("No as-of was asked for.")
+    reached: _Events | _Index
     if isinstance(rule.outcome, EventOutcome):
         reached = _Events(given, rule.outcome, last_month=wanted[-1] + rule.horizon_months)
     else:
@@ -110,7 +117,8 @@ class _Events:
 
     def label(self, as_of: int, horizon: int) -> Floats:
         start = max(0, as_of + 1 - self.base)
-        return (self.sums[start : max(0, as_of + 1 + horizon - self.base)].sum(axis=0) >= self.at_least).astype(np.float64)
+        found: Floats = self.sums[start : max(0, as_of + 1 + horizon - self.base)].sum(axis=0)
+        return np.where(found >= self.at_least, 1.0, 0.0)
 
 
 class _Index:

@@ -8,12 +8,18 @@ from features.profile import Profile, Text
 from features.statistics import STATISTICS
 
 OTHERS = {
-    "vs_peers": Text(zh="近 {months} 个月与同岗位相比（标准差）", en="{months} months against the same post, in standard deviations"),
+    "vs_peers": Text(
+        zh="近 {months} 个月与同岗位相比（标准差）",
+        en="{months} months against the same post, in standard deviations",
+    ),
     "unit": Text(zh="所在单位其他人近 {months} 个月平均", en="mean of the others in the unit, {months} months"),
     "rate": Text(zh="近 {months} 个月", en="over {months} months"),
     "in_a_row": Text(zh="近 {months} 个月最长连续天数", en="longest run of days in {months} months"),
     "back_to_back": Text(zh="近 {months} 个月连续两日次数", en="back-to-back days in {months} months"),
-    "level": Text(zh="近 {months} 个月平均（同岗位标准差）", en="mean of {months} months, in standard deviations of the post"),
+    "level": Text(
+        zh="近 {months} 个月平均（同岗位标准差）",
+        en="mean of {months} months, in standard deviations of the post",
+    ),
     "is": Text(zh="所在岗位", en="present post"),
     "months": Text(zh="月数", en="months"),
 }
@@ -43,7 +49,10 @@ def parse_name(name: str) -> FeatureName:
         return FeatureName(parts[0], f"is__{parts[2]}", None)
     if len(parts) == 3 and all(parts) and parts[2].endswith("m") and parts[2][:-1].isdigit():
         return FeatureName(parts[0], parts[1], int(parts[2][:-1]))
-    raise Refusal(f"'{name}' is not a feature name.", hint="It is <measure>__<statistic>__<window>, e.g. night_shift__sum__3m.")
+    raise Refusal(
+        f"'{name}' is not a feature name.",
+        hint="It is <measure>__<statistic>__<window>, e.g. night_shift__sum__3m.",
+    )
 
 
 def group_of(name: str) -> str:
@@ -60,7 +69,11 @@ def feature_sentence(profile: Profile, name: str, language: str, *, value: float
     """Return what the feature is, and its value with the measure's unit where one is given."""
     part = parse_name(name)
     if part.statistic.startswith("is__"):
-        what = f"{group_label(profile, part.group, language)}：" if language == "zh" else f"{group_label(profile, part.group, language)}: "
+        what = (
+            f"{group_label(profile, part.group, language)}："
+            if language == "zh"
+            else f"{group_label(profile, part.group, language)}: "
+        )
         return what + profile.label(part.statistic.removeprefix("is__"), language)
     row = STATISTICS.get(part.statistic)
     text = (row.text if row else OTHERS[part.statistic]).get(language).replace("{months}", str(part.months))
@@ -70,7 +83,11 @@ def feature_sentence(profile: Profile, name: str, language: str, *, value: float
         return sentence
     said = number_text(value, language)
     unit = unit_text(profile, part, language)
-    return f"{sentence}：{said}{' ' + unit if unit else ''}" if language == "zh" else f"{sentence}: {said}{' ' + unit if unit else ''}"
+    return (
+        f"{sentence}：{said}{' ' + unit if unit else ''}"
+        if language == "zh"
+        else f"{sentence}: {said}{' ' + unit if unit else ''}"
+    )
 
 
 def unit_text(profile: Profile, part: FeatureName, language: str) -> str:

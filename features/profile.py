@@ -224,8 +224,15 @@ class Profile(_Part):
 
     def label(self, key: str, language: str) -> str:
         """Return the label of a measure, rate, sequence, post, risk or action; the key itself if unknown."""
-        for table in (self.measures, self.settings.rates, self.settings.sequences, self.posts, self.risks, self.actions):
-            part: Any = table.get(key)  # type: ignore[attr-defined]
+        for table in (
+            self.measures,
+            self.settings.rates,
+            self.settings.sequences,
+            self.posts,
+            self.risks,
+            self.actions,
+        ):
+            part: Any = table.get(key)
             if part is not None and part.label is not None:
                 return str(part.label.get(language))
         return key
@@ -271,7 +278,10 @@ def _folder(where: str | Path) -> Path:
     if (BUILT_IN / str(where)).is_dir():
         return BUILT_IN / str(where)
     known = ", ".join(sorted(path.name for path in BUILT_IN.iterdir() if path.is_dir()))
-    raise Refusal(f"There is no profile folder {where}.", hint=f"Give a folder with measures.yaml and risks.yaml, or one of: {known}.")
+    raise Refusal(
+        f"There is no profile folder {where}.",
+        hint=f"Give a folder with measures.yaml and risks.yaml, or one of: {known}.",
+    )
 
 
 def _read_yaml(path: Path, problems: list[str]) -> Any:
@@ -296,14 +306,18 @@ def _sentence(sections: Mapping[str, str], fault: Mapping[str, Any]) -> str:
     path = [str(step) for step in fault["loc"]]
     name = sections.get(path[0], path[0]) if path else "profile"
     key = ".".join(step for step in path[1:] if step != "[key]")
-    reason = {"extra_forbidden": "unknown key", "missing": "is missing", "string_pattern_mismatch":
-              "a key is lower-case letters, digits and single underscores"}.get(fault["type"], fault["msg"])  # fmt: skip
+    plain = {
+        "extra_forbidden": "unknown key",
+        "missing": "is missing",
+        "string_pattern_mismatch": "a key is lower-case letters, digits and single underscores",
+    }
+    reason = plain.get(fault["type"], fault["msg"])
     return f"{name}: {key}: {reason.removeprefix('Value error, ')}"
 
 
 def _inconsistencies(profile: Profile) -> "list[str]":
     known = profile.measures
-    problems = []
+    problems: list[str] = []
 
     def check(where: str, names: Any) -> None:
         problems.extend(f"{where}: unknown measure '{name}'" for name in names if name not in known)
@@ -313,7 +327,11 @@ def _inconsistencies(profile: Profile) -> "list[str]":
     for key, measure in known.items():
         both = (*measure.raises, *measure.lowers)
         problems.extend(f"measures.yaml: {key}: unknown risk '{name}'" for name in both if name not in profile.risks)
-        problems.extend(f"measures.yaml: {key}: both raises and lowers '{name}'" for name in measure.raises if name in measure.lowers)
+        problems.extend(
+            f"measures.yaml: {key}: both raises and lowers '{name}'"
+            for name in measure.raises
+            if name in measure.lowers
+        )
     for key, post in profile.posts.items():
         for dimension, weights in post.indicators.items():
             names = [name for name in weights if name not in profile.settings.rates]
@@ -333,19 +351,23 @@ def _inconsistencies(profile: Profile) -> "list[str]":
         check(f"actions.yaml: {key}", [name for name in (action.recorded_as,) if name])
         check(f"actions.yaml: {key}.reasons", action.reasons)
         check(f"actions.yaml: {key}.after", action.after)
-        problems.extend(f"actions.yaml: {key}.risks: unknown risk '{name}'" for name in action.risks if name not in profile.risks)
+        problems.extend(
+            f"actions.yaml: {key}.risks: unknown risk '{name}'" for name in action.risks if name not in profile.risks
+        )
     return problems
 
 
 def _setting_problems(profile: Profile) -> list[str]:
     """Rates may name rates, but never in a circle; each derived key is new."""
-    problems = []
+    problems: list[str] = []
     rates, known = profile.settings.rates, profile.measures
     for key, rate in rates.items():
         if key in known:
             problems.append(f"profile.yaml: rates.{key}: there is a measure of that name")
         problems.extend(
-            f"profile.yaml: rates.{key}: unknown measure '{name}'" for name in (rate.of, rate.per) if name not in known and name not in rates
+            f"profile.yaml: rates.{key}: unknown measure '{name}'"
+            for name in (rate.of, rate.per)
+            if name not in known and name not in rates
         )
         if _in_circle(key, rates):
             problems.append(f"profile.yaml: rates.{key}: refers to itself (a cycle)")
@@ -384,7 +406,13 @@ class Default:
 
 def defaults() -> list[Default]:
     """Return every optional key of a profile with its default, for the docs and their test."""
-    models = {"profile.yaml": Settings, "measures.yaml": Measure, "posts.yaml": Post, "risks.yaml": Risk, "actions.yaml": Action}
+    models: dict[str, type[BaseModel]] = {
+        "profile.yaml": Settings,
+        "measures.yaml": Measure,
+        "posts.yaml": Post,
+        "risks.yaml": Risk,
+        "actions.yaml": Action,
+    }
     rows = []
     for file, model in models.items():
         for key, field in model.model_fields.items():

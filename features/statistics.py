@@ -131,7 +131,7 @@ def days_since(seen: Seen, _: int) -> Floats:
 
 def ever(seen: Seen, _: int) -> Floats:
     """1 where there ever was a record, else 0."""
-    return (seen.last != NO_DAY).astype(np.float64)
+    return np.where(seen.last != NO_DAY, 1.0, 0.0)
 
 
 def _added(rows: npt.NDArray[np.generic]) -> Floats:
@@ -181,25 +181,46 @@ def _half_lives(settings: Settings, _: Measure) -> tuple[int, ...]:
 
 
 def _fixed(*windows: int) -> Callable[[Settings, Measure], tuple[int, ...]]:
-    return lambda settings, measure: windows
+    return lambda *_: windows
 
 
 STATISTICS: dict[str, Statistic] = {
-    "sum": Statistic(total, _windows, _summed, Text(zh="近 {months} 个月合计", en="sum of {months} months")),
-    "mean": Statistic(mean, _for_means, _every, Text(zh="近 {months} 个月月均", en="monthly mean of {months} months")),
-    "count": Statistic(records, _fixed(3, 12), _rated, Text(zh="近 {months} 个月记录数", en="records in {months} months")),
-    "slope": Statistic(slope, _fixed(6, 12), _every, Text(zh="近 {months} 个月趋势（每月）", en="trend over {months} months, a month")),
-    "spread": Statistic(spread, _fixed(12), _every, Text(zh="近 {months} 个月月间波动", en="spread between {months} months")),
-    "vs_self": Statistic(vs_self, _fixed(3), _every, Text(zh="近 {months} 个月月均与自己 12 个月月均之差", en="{months} months' monthly mean less own 12 months'")),
-    "decay": Statistic(decay, _half_lives, _summed, Text(zh="历来累计（每 {months} 个月减半）", en="all so far, halved every {months} months")),
-    "months_since": Statistic(months_since, _fixed(0), _every, Text(zh="距上次月数", en="months since the last")),
-    "days_since": Statistic(days_since, _fixed(0), _every, Text(zh="距上次天数", en="days since the last")),
+    "sum": Statistic(
+        total, _windows, _summed, Text(zh="近 {months} 个月合计", en="sum of {months} months")
+    ),
+    "mean": Statistic(
+        mean, _for_means, _every, Text(zh="近 {months} 个月月均", en="monthly mean of {months} months")
+    ),
+    "count": Statistic(
+        records, _fixed(3, 12), _rated, Text(zh="近 {months} 个月记录数", en="records in {months} months")
+    ),
+    "slope": Statistic(
+        slope, _fixed(6, 12), _every,
+        Text(zh="近 {months} 个月趋势（每月）", en="trend over {months} months, a month"),
+    ),
+    "spread": Statistic(
+        spread, _fixed(12), _every, Text(zh="近 {months} 个月月间波动", en="spread between {months} months")
+    ),
+    "vs_self": Statistic(
+        vs_self, _fixed(3), _every,
+        Text(zh="近 {months} 个月月均与自己 12 个月月均之差", en="monthly mean of {months} months less that of own 12"),
+    ),
+    "decay": Statistic(
+        decay, _half_lives, _summed,
+        Text(zh="历来累计（每 {months} 个月减半）", en="all so far, halved every {months} months"),
+    ),
+    "months_since": Statistic(
+        months_since, _fixed(0), _every, Text(zh="距上次月数", en="months since the last")
+    ),
+    "days_since": Statistic(
+        days_since, _fixed(0), _every, Text(zh="距上次天数", en="days since the last")
+    ),
     "ever": Statistic(ever, _fixed(0), _every, Text(zh="是否有过", en="whether there ever was one")),
 }  # fmt: skip
 
 
 def vs_peers(level: Floats, group: Ints, groups: int) -> Floats:
-    """Return standard deviations from the group's mean; NaN in groups of fewer than five known, 0 where all are alike."""
+    """Return standard deviations from the group's mean: NaN with fewer than five known, 0 where all are alike."""
     known = ~np.isnan(level)
     number = np.bincount(group[known], minlength=groups)
     safe = np.where(number >= FEWEST, number, np.nan)
@@ -207,7 +228,11 @@ def vs_peers(level: Floats, group: Ints, groups: int) -> Floats:
     away = level - middle[group]
     variance = np.bincount(group[known], weights=away[known] ** 2, minlength=groups) / safe
     deviation = np.sqrt(variance)[group]
-    return np.where(deviation > 1e-12, away / np.where(deviation > 0, deviation, 1.0), np.where(np.isnan(away), np.nan, 0.0))
+    return np.where(
+        deviation > 1e-12,
+        away / np.where(deviation > 0, deviation, 1.0),
+        np.where(np.isnan(away), np.nan, 0.0),
+    )
 
 
 def without_self(level: Floats, group: Ints, groups: int) -> Floats:

@@ -40,13 +40,18 @@ def squad(count: int, post: str = "patrol", unit: str = "U1", since: str = "2020
     return roster_of(*[(f"P{number:02d}", since, None, post, unit) for number in range(count)])
 
 
-def random_tables(seed: int, *, officers: int = 14, months: int = 30, per_month: float = 3.0) -> tuple[pd.DataFrame, pd.DataFrame]:
+def random_tables(
+    seed: int, *, officers: int = 14, months: int = 30, per_month: float = 3.0
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """A roster with transfers and leavers, and events with late news, corrections, retractions and long work."""
     rng = np.random.default_rng(seed)
     profile, start = small_profile(), pd.Timestamp("2020-01-01")
     postings = []
     for number in range(officers):
-        name, begin = f"R{number:02d}", start + pd.Timedelta(days=int(rng.integers(0, 200)) * int(rng.random() < 0.3))
+        name, begin = (
+            f"R{number:02d}",
+            start + pd.Timedelta(days=int(rng.integers(0, 200)) * int(rng.random() < 0.3)),
+        )
         moves = begin + pd.Timedelta(days=int(rng.integers(100, 600)))
         if rng.random() < 0.3:
             postings.append((name, begin, moves, _pick(rng, ["patrol", "detective"]), _pick(rng, ["U1", "U2"])))

@@ -1,4 +1,4 @@
-"""A slow, obviously right feature engine: one person, one measure, one statistic at a time, from the contract's text."""
+"""A slow, obviously right feature engine, from the contract's text: one person, measure and statistic at a time."""
 
 import calendar
 import datetime as dt
@@ -20,7 +20,9 @@ def end_of(month: int) -> dt.date:
     return dt.date(month // 12, month % 12 + 1, calendar.monthrange(month // 12, month % 12 + 1)[1])
 
 
-def reference_rows(profile: Profile, roster: pd.DataFrame, events: pd.DataFrame, as_of: int) -> dict[str, dict[str, float]]:
+def reference_rows(
+    profile: Profile, roster: pd.DataFrame, events: pd.DataFrame, as_of: int
+) -> dict[str, dict[str, float]]:
     """Features of every cohort member at one as-of; only rows recorded by its last day are looked at."""
     postings = _postings(roster)
     members = _cohort(profile, postings, as_of)
@@ -33,7 +35,9 @@ def reference_rows(profile: Profile, roster: pd.DataFrame, events: pd.DataFrame,
         others = [people[other] for other, place in members.items() if place[1] == unit and other != name]
         for key in profile.measures:
             for window in (3, 12):
-                row[f"{key}__vs_peers__{window}m"] = _vs_peers(people[name].level(key, window), [p.level(key, window) for p in peers])
+                row[f"{key}__vs_peers__{window}m"] = _vs_peers(
+                    people[name].level(key, window), [p.level(key, window) for p in peers]
+                )
                 row[f"{key}__unit__{window}m"] = _unit([p.level(key, window) for p in others])
         out[name] = row
     return out
@@ -95,8 +99,12 @@ class _Person:
             start = month_of(row["began"]) if row["began"] and kind == "sum" else end
             for month in range(start, end + 1):
                 cells[month].append((row["day"], row["recorded"], row["value"] / (end - start + 1)))
-        fold = {"sum": lambda rows: sum(row[2] for row in rows), "mean": lambda rows: sum(row[2] for row in rows) / len(rows),
-                "max": lambda rows: max(row[2] for row in rows), "last": lambda rows: max(rows)[2]}  # fmt: skip
+        fold = {
+            "sum": lambda rows: sum(row[2] for row in rows),
+            "mean": lambda rows: sum(row[2] for row in rows) / len(rows),
+            "max": lambda rows: max(row[2] for row in rows),
+            "last": lambda rows: max(rows)[2],
+        }
         return {month: fold[kind](rows) for month, rows in cells.items()}
 
     def window(self, key: str, window: int) -> list[tuple[int, float]]:
@@ -130,14 +138,18 @@ class _Person:
                     row[f"{key}__mean__{window}m"] = self.mean(key, window)
             for window in (3, 12):
                 if not summed:
-                    row[f"{key}__count__{window}m"] = sum(0 <= self.as_of - month_of(r["day"]) < window for r in self.of(key))
+                    row[f"{key}__count__{window}m"] = sum(
+                        0 <= self.as_of - month_of(r["day"]) < window for r in self.of(key)
+                    )
             for window in (6, 12):
                 row[f"{key}__slope__{window}m"] = _slope(self.window(key, window))
             values = [value for _, value in self.window(key, 12)]
             row[f"{key}__spread__12m"] = float(np.std(values)) if len(values) > 1 else math.nan
             row[f"{key}__vs_self__3m"] = self.mean(key, 3) - self.mean(key, 12)
             for half_life in self.profile.settings.half_lives_months if summed else ():
-                row[f"{key}__decay__{half_life}m"] = sum(v * 0.5 ** ((self.as_of - m) / half_life) for m, v in self.months(key).items() if m <= self.as_of)
+                row[f"{key}__decay__{half_life}m"] = sum(
+                    v * 0.5 ** ((self.as_of - m) / half_life) for m, v in self.months(key).items() if m <= self.as_of
+                )
             days = [r["day"] for r in self.of(key)]
             row[f"{key}__ever"] = float(bool(days))
             row[f"{key}__days_since"] = (end_of(self.as_of) - max(days)).days if days else math.nan

@@ -13,7 +13,9 @@ from tests.forces import SMALL, events_of, force, small_profile, squad
 MONTHS = pd.period_range("2020-01", "2022-12", freq="M")
 
 
-def work(names: list[str], measure: str, rng: np.random.Generator, *, mean: float, months: pd.PeriodIndex = MONTHS) -> list[tuple[object, ...]]:
+def work(
+    names: list[str], measure: str, rng: np.random.Generator, *, mean: float, months: pd.PeriodIndex = MONTHS
+) -> list[tuple[object, ...]]:
     rows = []
     for name in names:
         for month in months:
@@ -53,7 +55,9 @@ def test_a_long_case_that_is_not_closed_yet_is_known_by_its_record_in_hand() -> 
 def test_the_long_case_rule_is_what_protects_the_detective() -> None:
     long_case = ("P00", "case_solved", "2022-01-20", 1, "2022-01-20", "2021-07-02", "LONG")
     rows = detectives([long_case], quiet={"P00": "2021-07"})
-    plain = rows.profile.model_copy(update={"posts": {k: v.model_copy(update={"review": "month"}) for k, v in rows.profile.posts.items()}})
+    plain = rows.profile.model_copy(
+        update={"posts": {k: v.model_copy(update={"review": "month"}) for k, v in rows.profile.posts.items()}}
+    )
     by_month = Histories(plain, rows.officers, rows.posts, rows.units, rows.postings, rows.events, rows.people)
     assert decline(by_month, "P00", "2021-06") == 1
 
@@ -96,7 +100,11 @@ def test_two_ratings_move_the_index_less_than_twenty() -> None:
     rest = [(name, "citizen_rating", "2021-08-10", float(rng.normal(4, 0.3))) for name in names[2:] for _ in range(5)]
     profile = small_profile()
     only = profile.posts["patrol"].model_copy(update={"indicators": {"satisfaction": {"citizen_rating": 1.0}}})
-    given = force(squad(20), events_of(*rows, *few, *rest), profile.model_copy(update={"posts": {**profile.posts, "patrol": only}}))
+    given = force(
+        squad(20),
+        events_of(*rows, *few, *rest),
+        profile.model_copy(update={"posts": {**profile.posts, "patrol": only}}),
+    )
     august = index_of(given)[parse_month("2021-08") - parse_month("2020-01")]
     assert 0 < august[0] < august[1]
 

@@ -63,14 +63,21 @@ def test_a_label_counts_only_what_was_recorded_by_the_day_it_is_asked_for() -> N
 
 
 def test_a_retracted_outcome_is_not_counted_once_the_retraction_is_recorded() -> None:
-    rows = [("P00", "burnout_episode", "2021-07-05", 1, "2021-07-05", None, "E"), ("P00", "burnout_episode", "2021-07-05", None, "2022-03-01", None, "E")]
+    rows = [
+        ("P00", "burnout_episode", "2021-07-05", 1, "2021-07-05", None, "E"),
+        ("P00", "burnout_episode", "2021-07-05", None, "2022-03-01", None, "E"),
+    ]
     given = force(squad(10), events_of(*rows, END))
     assert label(given, "burnout", "2021-06", until="2022-02") == 1
     assert label(given, "burnout", "2021-06", until="2022-03") == 0
 
 
 def test_an_outcome_not_reached_is_unknown_for_leavers_and_known_for_those_who_reached_it_first() -> None:
-    roster = roster_of(("A", "2020-01-01", "2021-12-30", "patrol", "U1"), ("B", "2020-01-01", "2021-12-31", "patrol", "U1"), ("C", "2020-01-01", "2021-10-01", "patrol", "U1"))
+    roster = roster_of(
+        ("A", "2020-01-01", "2021-12-30", "patrol", "U1"),
+        ("B", "2020-01-01", "2021-12-31", "patrol", "U1"),
+        ("C", "2020-01-01", "2021-10-01", "patrol", "U1"),
+    )
     given = force(roster, events_of(("C", "burnout_episode", "2021-09-01"), ("B", "duty_hours", "2022-12-31", 1)))
     assert np.isnan(label(given, "burnout", "2021-06", officer="A"))
     assert label(given, "burnout", "2021-06", officer="B") == 0

@@ -62,7 +62,9 @@ def leaky_lifetimes(events: Events) -> Lifetimes:
 
 
 @pytest.mark.parametrize("attack", [poisoned, cut])
-def test_a_leaky_engine_is_caught(monkeypatch: pytest.MonkeyPatch, attack: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+def test_a_leaky_engine_is_caught(
+    monkeypatch: pytest.MonkeyPatch, attack: Callable[[pd.DataFrame], pd.DataFrame]
+) -> None:
     monkeypatch.setattr("features.asknown.lifetimes", leaky_lifetimes)
     with pytest.raises(AssertionError):
         assert_unmoved(attack, seed=1)
@@ -95,7 +97,10 @@ def test_a_correction_counts_from_its_own_recording_and_a_retraction_ends_it() -
         ("P00", "duty_hours", "2021-01-10", None, "2021-05-05", None, "E1"),
     )
     given_ = force(squad(1), rows)
-    seen = [value(given_, "duty_hours__sum__12m", month) for month in ("2021-01", "2021-02", "2021-03", "2021-04", "2021-05")]
+    seen = [
+        value(given_, "duty_hours__sum__12m", month)
+        for month in ("2021-01", "2021-02", "2021-03", "2021-04", "2021-05")
+    ]
     assert seen == [10, 10, 4, 4, 0]
     assert [value(given_, "duty_hours__ever", month) for month in ("2021-04", "2021-05")] == [1, 0]
 
@@ -132,7 +137,11 @@ def test_another_persons_events_change_no_row_but_through_peer_and_unit_features
     rows = [feature_rows(table, [AS_OF, LATER]) for table in (before, after)]
     own = [part.take(before.officers[part.officer] == "R00") for part in rows]
     assert len(own[0]) > 0
-    free = [i for i, name in enumerate(own[0].names) if not any(kind in name for kind in ("__vs_peers__", "__unit__", "efficiency__"))]
+    free = [
+        i
+        for i, name in enumerate(own[0].names)
+        if not any(kind in name for kind in ("__vs_peers__", "__unit__", "efficiency__"))
+    ]
     np.testing.assert_array_equal(own[0].values[:, free], own[1].values[:, free])
     assert not np.array_equal(own[0].values, own[1].values, equal_nan=True)
 
@@ -155,6 +164,10 @@ def test_sensitive_features_are_unknown_where_each_person_needs_a_basis() -> Non
     given_ = force(*random_tables(4))
     personal = given_.profile.settings.model_copy(update={"sensitive_basis": "person"})
     closed = force(*random_tables(4), profile=given_.profile.model_copy(update={"settings": personal}))
-    names = [name for name in feature_rows(given_, [AS_OF]).names if name.startswith(("strain_survey__", "burnout_episode__"))]
+    names = [
+        name
+        for name in feature_rows(given_, [AS_OF]).names
+        if name.startswith(("strain_survey__", "burnout_episode__"))
+    ]
     assert np.isnan(feature_rows(closed, [AS_OF], names=names).values).all()
     assert not np.isnan(feature_rows(given_, [AS_OF], names=names).values).all()

@@ -14,6 +14,7 @@ from features.months import NO_DAY, first_day, month_of_day
 from features.profile import Profile
 
 NEVER = np.iinfo(np.int32).max
+MONTH_BITS = 16
 OLDEST_MONTHS = 60
 """Events more than this before the first posting of the force count as 'ever' and 'last', not in sums."""
 
@@ -124,13 +125,20 @@ def cell_versions(given: Histories, *, base: int, months: int) -> Versions:
 def _memberships(
     cell: Cells, born: Ints, died: Ints
 ) -> tuple[Cells, Ints, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the change points (cell, month) and which credit counts in which of them."""
+    """Return the change points (cell, month) and which credit counts in which of them.
+
+    A change point is one sorted whole number, cell and month together; a credit counts in those from its own
+    birth up to its death, or to the end of its cell.
+    """
     ends = died != NEVER
-    when = np.concatenate([born, died[ends]]).astype(np.int64)
-    key = np.unique((np.concatenate([cell, cell[ends]]) << 16) | when)
-    change_cell, change_month = key >> 16, (key & 0xFFFF).astype(np.int32)
-    first = np.searchsorted(key, (cell << 16) | born)
-    after = np.searchsorted(key, np.where(ends, (cell << 16) | died.astype(np.int64) & 0xFFFF, (cell + 1) << 16))
+    start = (cell << MONTH_BITS) | born
+    end = np.where(ends, (cell << MONTH_BITS) | np.where(ends, died, 0), (cell + 1) << MONTH_BITS)
+    key = np.sort(np.concatenate([start, end[ends]]))
+    key = key[np.diff(key, prepend=-1) != 0]
+    change_cell, change_month = key >> MONTH_BITS, (key & ((1 << MONTH_BITS) - 1)).astype(np.int32)
+    order = np.argsort(start)  # searching in order keeps to the processor's cache
+    first, after = np.empty_like(start), np.empty_like(start)
+    first[order], after[order] = np.searchsorted(key, start[order]), np.searchsorted(key, end[order])
     number = after - first
     member = np.repeat(np.arange(len(cell), dtype=np.int64), number)
     change = first[member] + np.arange(len(member)) - (np.cumsum(number) - number)[member]

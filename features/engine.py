@@ -211,9 +211,12 @@ class _Walk:
                 if name in self.position:
                     self._put(out, name, row.compute(seen, window)[who])
         for window in PEER_WINDOWS:
+            peers, unit = f"{key}__vs_peers__{window}m", f"{key}__unit__{window}m"
             level = (seen.moments[window].total if measure.aggregate == "sum" else seen.moments[window].mean)[who]
-            self._put(out, f"{key}__vs_peers__{window}m", vs_peers(level, members.post, len(self.given.posts)))
-            self._put(out, f"{key}__unit__{window}m", without_self(level, members.unit, len(self.given.units)))
+            if peers in self.position:
+                self._put(out, peers, vs_peers(level, members.post, len(self.given.posts)))
+            if unit in self.position:
+                self._put(out, unit, without_self(level, members.unit, len(self.given.units)))
         if measure.daily:
             days, lengths = self._days(key, members)
             self._put(out, f"{key}__in_a_row__{DAY_WINDOW}m", in_a_row(days, lengths))

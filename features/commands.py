@@ -9,8 +9,9 @@ import pyarrow.parquet as pq
 
 from features.console import Console, command
 from features.engine import feature_rows
-from features.errors import Refusal
+from features.errors import SHOWN, Refusal
 from features.histories.ingest import ingest as take_in
+from features.histories.reading import export_size
 from features.histories.store import load_histories, quarantined
 from features.labels import labels as label_rows
 from features.months import month_text, parse_month
@@ -52,9 +53,22 @@ simulate = command("simulate")(_simulate)
 @click.option("--strict", is_flag=True, help="Refuse the whole export when any row is bad.")
 def _ingest(console: Console, *, export: Path, profile: str | None, strict: bool) -> dict[str, Any]:
     """Check a history export and store it; bad rows go to quarantine."""
-    result = take_in(export, home=console.home, profile=profile, strict=strict)
-    for line in result.lines():
-        console.say(line)
+    with console.progress("Reading, bytes", export_size(export)) as advance:
+        result = take_in(export, home=console.home, profile=profile, strict=strict, progress=advance)
+    console.say(
+        f"Read {result.rows_read:,} rows: {result.events_new:,} new events, {result.events_known:,} already known, "
+        f"{len(result.quarantined):,} in quarantine."
+    )
+    console.say(
+        f"The store in {console.home} now holds {result.events_total:,} events and {result.postings:,} postings of "
+        f"{result.officers:,} officers, under the profile '{result.profile}'."
+    )
+    for note in result.notes[:SHOWN]:
+        console.say("Note: " + ": ".join(str(part) for part in note.values() if part not in (None, "")))
+    for row in result.quarantined[:SHOWN]:
+        console.say(_bad_row(row))
+    if len(result.quarantined) > SHOWN:
+        console.say(f"... and {len(result.quarantined) - SHOWN:,} more; `jingxing quarantine` lists them all.")
     return result.as_json()
 
 
@@ -65,13 +79,20 @@ def _quarantine(console: Console) -> dict[str, Any]:
     """List the rows that were not taken in, and why."""
     rows = quarantined(console.home)
     for row in rows:
-        where = f"{row['file']}:{row['line']}: {row['column']}"
-        console.say(f"{where}: {row['reason']} (officer {row['officer_id']}, event {row['event_id']})")
+        console.say(_bad_row(row))
     console.say(f"{len(rows)} rows in quarantine.")
     return {"quarantined": rows}
 
 
 quarantine = command("quarantine")(_quarantine)
+
+
+def _bad_row(row: dict[str, Any]) -> str:
+    who = ", ".join(
+        f"{name} {row[key]}" for name, key in (("officer", "officer_id"), ("event", "event_id")) if row[key]
+    )
+    column = f"{row['column']}: " if row["column"] else ""
+    return f"{row['file']} line {row['line']}: {column}{row['reason']}" + (f" ({who})" if who else "")
 
 
 @AS_OF

@@ -148,7 +148,7 @@ def _events(profile: Profile, officers: npt.NDArray[np.str_], table: pd.DataFram
         value=table["value"].to_numpy(dtype=np.float64, na_value=np.nan),
         event=np.asarray(pd.factorize(table["event_id"])[0], dtype=np.int64),
     )
-    order = np.lexsort((events.value, events.recorded, events.occurred, events.measure, events.officer))
+    order = np.lexsort((events.began, events.value, events.recorded, events.occurred, events.measure, events.officer))
     return events.take(order)
 
 

@@ -1,0 +1,65 @@
+"""Every command, setting, measure key and permission stands in the docs; no tool's or registry's name does."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from features.profile import load_profile
+from serving.cli import COMMANDS
+from serving.permissions import Permission
+
+ROOT = Path(__file__).parents[1]
+
+
+def doc(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+def test_every_command_stands_in_the_readme(readme: str) -> None:
+    assert [name for name in COMMANDS if f"`jingxing {name}" not in doc(readme)] == []
+    assert all(f"make {target}" in doc(readme) for target in ("demo", "test", "bench", "accept"))
+
+
+def test_every_measure_rate_sequence_and_post_of_gongan_stands_in_the_features_readme() -> None:
+    profile = load_profile("gongan")
+    keys = [*profile.measures, *profile.settings.rates, *profile.settings.sequences, *profile.posts]
+    assert [key for key in keys if f"| `{key}` |" not in doc("features/README.md")] == []
+
+
+def test_the_features_readme_tells_each_measure_as_the_profile_does() -> None:
+    profile, text = load_profile("gongan"), doc("features/README.md")
+    for key, measure in profile.measures.items():
+        assert measure.label is not None
+        row = next(line for line in text.splitlines() if line.startswith(f"| `{key}` |"))
+        assert f"| {measure.label.zh} | {measure.label.en} |" in row
+        assert f"| {measure.dimension} | {measure.aggregate} |" in row
+        assert ("health data" in row) == measure.sensitive, key
+
+
+def test_every_permission_stands_in_the_serving_readme() -> None:
+    assert [each.value for each in Permission if each.value not in doc("serving/README.md")] == []
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md", "features/README.md", "training/README.md", "serving/README.md", "features/simulation/README.md"])
+def test_every_link_and_picture_of_a_readme_leads_somewhere(readme: str) -> None:
+    folder = (ROOT / readme).parent
+    targets = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", doc(readme))
+    assert [target for target in targets if "://" not in target and not (folder / target).exists()] == []
+
+
+def test_no_file_names_a_registrys_address_or_holds_a_pickle() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    address = re.compile(rb"files\.python" + rb"hosted|pypi\.(?:org|python)|registry\.npm" + rb"js|deb\.debian")
+    assert [name for name in listed if (ROOT / name).is_file() and address.search((ROOT / name).read_bytes())] == []
+    assert [name for name in listed if name.endswith((".pkl", ".pickle", ".joblib", "uv.lock"))] == []
+
+
+def test_each_dependency_says_what_it_is_for() -> None:
+    text = doc("pyproject.toml")
+    block = text[text.index("dependencies = [") : text.index("[project.scripts]")]
+    rows = [line for line in block.splitlines() if line.strip().startswith('"')]
+    assert len(rows) > 20
+    assert [row for row in rows if "#" not in row] == []

@@ -1,47 +1,49 @@
 # Two commands do all set-up: `make demo` and `make test`. Everything lives in .venv.
+# Another Python: `make test PYTHON=python3.13 VENV=.venv-3.13`.
 PYTHON ?= python3
-BIN := .venv/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 
-.PHONY: demo test lint bench accept lock screenshots clean
+.PHONY: demo test lint bench accept lock clean
 .DEFAULT_GOAL := demo
 
 # The environment: made once, remade when the pinned requirements change.
-.venv/ready: requirements.lock pyproject.toml
+$(VENV)/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Jingxing needs Python 3.11 or newer; set PYTHON=/path/to/python3.11" if sys.version_info < (3, 11) else 0)'
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@echo "Installing the pinned packages into .venv (only when requirements.lock changes)"
-	@grep -A 60 '^uv==' requirements.lock | sed '/^ *#/d' | awk 'NR == 1 || /--hash/ {print} NR > 1 && !/--hash/ {exit}' > .venv/uv.lock
-	@$(BIN)/python -m pip install --quiet --require-hashes -r .venv/uv.lock
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the pinned packages into $(VENV) (only when requirements.lock changes)"
+	@grep -A 60 '^uv==' requirements.lock | sed '/^ *#/d' | awk 'NR == 1 || /--hash/ {print} NR > 1 && !/--hash/ {exit}' > $(VENV)/uv.lock
+	@$(BIN)/python -m pip install --quiet --require-hashes -r $(VENV)/uv.lock
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-lock: .venv/ready
+lock: $(VENV)/ready
 	@$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --python-version 3.11 --quiet --custom-compile-command "make lock" --output-file requirements.lock
 
 # The main job from nothing: a simulated force, to a page in the browser. `make demo ARGS=--no-serve` ends before.
-demo: .venv/ready
+demo: $(VENV)/ready
 	@$(BIN)/jingxing demo $(ARGS)
 
 # Lint and every test, on both cores. Browser tests need Chromium and say so where there is none.
 test: lint
 	@$(BIN)/python -m pytest -n 2 --dist loadscope $(ARGS)
 
-lint: .venv/ready
+lint: $(VENV)/ready
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
 # The benchmark table: whole jobs and their parts, measured here.
-bench: .venv/ready
+bench: $(VENV)/ready
 	@$(BIN)/python -m tests.bench
 
 # Each issue's acceptance table: what takes longer than CI allows.
-accept: .venv/ready
+accept: $(VENV)/ready
 	@$(BIN)/python -m tests.accept $(ARGS)
 
 clean:
-	rm -rf .venv var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-* var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

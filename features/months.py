@@ -57,7 +57,7 @@ def timestamps(days: npt.ArrayLike) -> npt.NDArray[np.datetime64]:
     """Return days as datetime64[s], NaT where absent."""
     number = np.asarray(days, dtype="int64")
     dates = number.astype("datetime64[D]").astype("datetime64[s]")
-    return np.where(number == NO_DAY, np.datetime64("NaT"), dates).astype("datetime64[s]")
+    return np.where(number == NO_DAY, np.datetime64("NaT", "s"), dates).astype("datetime64[s]")
 
 
 def day_numbers(dates: Any) -> npt.NDArray[np.int32]:

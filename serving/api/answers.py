@@ -1,0 +1,205 @@
+"""The shapes of the API's answers: they are its documentation in /openapi.json."""
+
+import datetime as dt
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from serving.queries import Entry, PersonRisk
+from serving.tables import Batch, RecommendationRow, Score
+
+
+class Answer(BaseModel):
+    """The base of all answers."""
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+
+class Text(Answer):
+    """A text in Chinese and English."""
+
+    zh: str = Field(examples=["夜班 14 次（近 3 个月），本岗位中位数 8 次，推高风险"])
+    en: str = Field(examples=["14 night shifts (3 months), the post's middle is 8: raises the risk"])
+
+
+class Reason(Answer):
+    """Why: one measure with all its windows."""
+
+    measure: str = Field(examples=["night_shift"])
+    contribution: float = Field(description="Log-odds; base value and all contributions sum to the margin.")
+    points: float = Field(description="The same as a share of the probability; start and points add up to it.")
+    value: float | None = Field(default=None, description="The person's number in the window.")
+    usual: float | None = Field(default=None, description="The person's own usual.")
+    peers: float | None = Field(default=None, description="The middle of the post.")
+    window: str | int | None = Field(default=None, description="The window of these numbers.")
+    sentence: Text
+
+
+class ListEntry(Answer):
+    """One person of a list."""
+
+    officer_id: str = Field(examples=["021457"])
+    post: str
+    unit: str
+    probability: float = Field(ge=0, le=1, examples=[0.41])
+    low: float = Field(ge=0, le=1)
+    high: float = Field(ge=0, le=1)
+    post_mean: float = Field(description="Mean probability of the post.")
+    rank: int = Field(ge=1)
+    previous_rank: int | None = Field(description="Rank in the list before; null if not in it.")
+    in_capacity: bool = Field(description="Within what the team can attend to this month.")
+    status: str = Field(examples=["open"], description="Review status; always open until reviews exist.")
+    reasons: list[Reason]
+    actions: list[str] = Field(description="Keys of what is recommended, the most pressing first.")
+
+
+class RiskList(Answer):
+    """A page of the ranked list of one risk and month."""
+
+    risk: str = Field(examples=["burnout"])
+    label: Text
+    as_of: dt.date = Field(examples=["2024-06-30"])
+    model_version: str
+    scored_at: dt.datetime
+    recorded_until: dt.date = Field(description="The last day on which anything in the store was recorded.")
+    horizon_months: int
+    cohort: int
+    capacity: int
+    total: int = Field(description="Persons that fit the filters.")
+    entries: list[ListEntry]
+    next_cursor: str | None = Field(description="Give it as cursor for the next page; null on the last.")
+
+
+class RiskMonth(Answer):
+    """A risk in one of the months before."""
+
+    as_of: dt.date
+    probability: float
+    low: float
+    high: float
+    rank: int
+
+
+class OfficerRisk(Answer):
+    """One risk of a person with all that led to it."""
+
+    risk: str
+    label: Text
+    model_version: str
+    probability: float
+    low: float
+    high: float
+    post_mean: float
+    rank: int
+    previous_rank: int | None
+    in_capacity: bool
+    base_value: float = Field(description="Log-odds of the average from which contributions start.")
+    margin: float = Field(description="Log-odds of the probability: base value plus all contributions.")
+    reasons: list[Reason] = Field(description="The strongest, with words.")
+    contributions: dict[str, float] = Field(description="Every group's log-odds.")
+    trend: list[RiskMonth]
+
+
+class Officer(Answer):
+    """A person's risks, reasons and recommended actions at a month."""
+
+    officer_id: str
+    as_of: dt.date
+    post: str
+    unit: str
+    tenure_months: int
+    risks: list[OfficerRisk]
+    actions: list[str]
+
+
+class Offer(Answer):
+    """One thing to offer."""
+
+    action: str = Field(examples=["compensatory_leave"])
+    kind: str = Field(examples=["rest"])
+    label: Text
+    reason: Text
+    why: Text
+    opening: Text | None = Field(description="Words for the first conversation.")
+    by_right: bool = Field(description="Due whatever the risk.")
+    owner: str = Field(description="Who arranges it.")
+    decides: str = Field(description="Who decides on it.")
+    mentor_id: str | None
+    benefit: float | str = Field(description='Expected change of the risk, or "not estimable".')
+
+
+class Offers(Answer):
+    """What to offer to a person."""
+
+    officer_id: str
+    as_of: dt.date
+    recommendations: list[Offer]
+
+
+def reason_of(stored: dict[str, Any], points_per_unit: float) -> Reason:
+    """Return a stored reason as the API tells it."""
+    return Reason(
+        measure=stored["measure"],
+        contribution=stored["contribution"],
+        points=stored["contribution"] * points_per_unit,
+        sentence=Text(zh=stored["sentence_zh"], en=stored["sentence_en"]),
+        **{name: stored.get(name) for name in ("value", "usual", "peers", "window")},
+    )
+
+
+def entry_of(entry: Entry, batch: Batch) -> ListEntry:
+    """Return one person of a list."""
+    return ListEntry(
+        **_score(entry.score),
+        post=entry.score.post,
+        unit=entry.score.unit,
+        officer_id=entry.score.officer_id,
+        post_mean=batch.post_means.get(entry.score.post, batch.post_means[""]),
+        in_capacity=entry.score.rank <= batch.capacity,
+        status="open",
+        reasons=[reason_of(reason, entry.points_per_unit) for reason in entry.strongest],
+        actions=[offer.action for offer in entry.offers],
+    )
+
+
+def officer_risk_of(view: PersonRisk) -> OfficerRisk:
+    """Return one risk of a person."""
+    batch, score = view.batch, view.score
+    return OfficerRisk(
+        **_score(score),
+        risk=batch.risk,
+        label=Text(**batch.labels["risk"]),
+        model_version=batch.model_version,
+        post_mean=view.post_mean,
+        in_capacity=score.rank <= batch.capacity,
+        base_value=batch.base_value,
+        margin=view.margin,
+        reasons=[reason_of(reason, view.points_per_unit) for reason in view.reasons.strongest],
+        contributions=dict(zip(batch.groups, view.reasons.contributions, strict=True)),
+        trend=[
+            RiskMonth(as_of=b.as_of, probability=s.probability, low=s.low, high=s.high, rank=s.rank)
+            for b, s in view.trend
+        ],
+    )
+
+
+def offer_of(row: RecommendationRow) -> Offer:
+    """Return one recommendation."""
+    return Offer(
+        action=row.action,
+        kind=row.kind,
+        label=Text(**row.label),
+        reason=Text(**row.reason),
+        why=Text(**row.why),
+        opening=Text(**row.opening) if row.opening else None,
+        by_right=row.by_right,
+        owner=row.owner,
+        decides=row.decides,
+        mentor_id=row.mentor_id,
+        benefit="not estimable" if row.benefit is None else row.benefit,
+    )
+
+
+def _score(score: Score) -> dict[str, Any]:
+    names = ("probability", "low", "high", "rank", "previous_rank")
+    return {name: getattr(score, name) for name in names}

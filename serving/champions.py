@@ -1,0 +1,50 @@
+"""The champions that the service scores with: loaded once, looked up anew when another version is promoted."""
+
+from pathlib import Path
+from threading import Lock
+
+from features.errors import Refusal
+from features.histories.store import load_histories
+from features.profile import Profile
+from training.model import RiskModel
+from training.registry import CHAMPION, Registry
+
+
+class Champions:
+    """The stored profile and each risk's champion, kept in memory."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._lock = Lock()
+        self._registry = Registry(home)
+        self._profile: Profile | None = None
+        self._models: dict[str, RiskModel] = {}
+
+    def profile(self) -> Profile:
+        """Return the profile that the store was ingested with; a Refusal when nothing was."""
+        with self._lock:
+            if self._profile is None:
+                self._profile = load_histories(self._home).profile
+            return self._profile
+
+    def champion(self, risk: str) -> RiskModel:
+        """Return a risk's champion; a Refusal when it has none."""
+        with self._lock:
+            current = [one.version for one in self._registry.versions(risk) if CHAMPION in one.aliases]
+            if risk not in self._models or [self._models[risk].version] != current:
+                self._models[risk] = self._registry.champion(risk)
+            return self._models[risk]
+
+    def versions(self) -> dict[str, str]:
+        """Return the champion's version of every risk that has one; empty where nothing was ingested."""
+        found: dict[str, str] = {}
+        try:
+            risks = list(self.profile().risks)
+        except Refusal:
+            return found
+        for risk in risks:
+            try:
+                found[risk] = str(self.champion(risk).version)
+            except Refusal:
+                continue
+        return found

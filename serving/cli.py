@@ -1,0 +1,58 @@
+"""The one program. A table of commands, each loaded only when it is called: ``jingxing --help`` is quick."""
+
+import importlib
+from pathlib import Path
+
+import click
+
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "demo": ("serving.demo", "demo", "The main job from nothing, on a simulated force."),
+    "simulate": ("features.commands", "simulate", "Write the histories of a simulated force."),
+    "ingest": ("features.commands", "ingest", "Check and store a history export."),
+    "quarantine": ("features.commands", "quarantine", "List the rows that were not taken in, and why."),
+    "features": ("features.commands", "features", "Write the feature rows of one or more months."),
+    "labels": ("features.commands", "labels", "Write the outcomes of one or more months."),
+    "train": ("training.commands", "train", "Fit, judge and register the model of a risk."),
+    "models": ("training.commands", "models", "List the model versions."),
+    "score": ("serving.commands", "score", "Score and explain the whole cohort of a month."),
+    "explain": ("serving.commands", "explain", "Say one person's reasons in words and numbers."),
+    "serve": ("serving.commands", "serve", "Run the API and the web pages (loopback only for now)."),
+}
+"""Name -> (module, attribute, one line of help)."""
+
+
+class Program(click.Group):
+    """A group that imports a command's module when the command is called."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """Return the names in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command, or None."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute, _ = COMMANDS[cmd_name]
+        loaded: click.Command = getattr(importlib.import_module(module), attribute)
+        return loaded
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table without loading a command."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, _, text) in COMMANDS.items()])
+
+
+@click.command(cls=Program)
+@click.option(
+    "--home",
+    type=click.Path(path_type=Path),
+    envvar="JINGXING_HOME",
+    default=None,
+    help="Where var/ and mlruns/ live (JINGXING_HOME; default: the current folder).",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of prose.")
+@click.version_option(package_name="jingxing")
+@click.pass_context
+def main(context: click.Context, home: Path | None, as_json: bool) -> None:
+    """Jingxing 警醒: early warning of decline and burnout; it offers help, never punishes."""
+    context.obj = {"home": home, "json": as_json}

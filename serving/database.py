@@ -1,0 +1,86 @@
+"""Connections to the score store: SQLite under HOME/var, or PostgreSQL; migrated at start."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy.orm import Session
+
+from features.errors import Refusal
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+ONE_MIGRATION_AT_A_TIME = 7_317_331
+"""Key of the advisory lock that a migration holds in PostgreSQL."""
+
+
+def open_database(home: Path, url: str | None = None) -> Engine:
+    """Return an engine on the score store with its tables up to date.
+
+    ``url`` is an SQLAlchemy or PostgreSQL address; absent, ``HOME/var/jingxing.db``. A Refusal says
+    when the address is none or nothing answers there.
+    """
+    engine = _engine(home, url)
+    try:
+        with engine.begin() as connection:
+            migrate(connection)
+    except OperationalError as error:
+        raise Refusal(
+            f"The database {engine.url.render_as_string(hide_password=True)} can't be opened.",
+            [str(error.orig).strip().splitlines()[0] if error.orig else "no answer"],
+            hint="Check the address after --db (or JINGXING_DB) and that the server runs.",
+        ) from None
+    return engine
+
+
+def migrate(connection: Connection) -> None:
+    """Bring the tables to the newest form; nothing happens where they have it."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ONE_MIGRATION_AT_A_TIME})
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Session]:
+    """Give a session whose work is committed as a whole, or not at all."""
+    with Session(engine, expire_on_commit=False) as session, session.begin():
+        yield session
+
+
+def _engine(home: Path, url: str | None) -> Engine:
+    settings: dict[str, Any] = {
+        "hide_parameters": True,  # values of persons never reach an error message or a log
+        "json_serializer": partial(json.dumps, ensure_ascii=False, allow_nan=False, separators=(",", ":")),
+    }
+    if url is None:
+        (home / "var").mkdir(parents=True, exist_ok=True)
+        url = f"sqlite:///{home / 'var' / 'jingxing.db'}"
+    try:
+        address = make_url(url)
+        if address.drivername in ("postgres", "postgresql"):
+            address = address.set(drivername="postgresql+psycopg")
+        engine = create_engine(address, pool_pre_ping=True, **settings)
+    except (ArgumentError, NoSuchModuleError):
+        raise Refusal(
+            "The address after --db (or JINGXING_DB) is not one of a database.",
+            hint="Write sqlite:////path/file.db or postgresql://user@host/name.",
+        ) from None
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _steady)
+    return engine
+
+
+def _steady(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=10000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

@@ -1,0 +1,135 @@
+"""The demo: the main job from nothing, on a simulated force, in a home of its own."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from features.console import Console, command
+from features.errors import Refusal
+from features.histories.ingest import ingest
+from features.histories.store import load_histories
+from features.histories.tables import Histories
+from features.months import month_of_day, month_text
+from features.simulation import simulate, write_export
+from serving.commands import bind, chosen_models, run, summary, tell_top
+from serving.database import open_database
+from serving.scoring import score_into_store
+from training.fitting import steps_of, train
+from training.registry import Registry
+from training.scoring import ScoredCohort
+
+PROFILE = "gongan"
+MONTHS_SCORED = 6
+SHOWN = 10
+MARK = "demo.json"
+"""This file under HOME/var says that everything there was made by the demo and may be made anew."""
+MADE = ("var", "mlruns")
+HELD = ("var/histories", "var/jingxing.db", "mlruns/mlflow.db")
+"""Where one of these is, somebody's work is stored."""
+
+
+@click.option("--officers", type=click.IntRange(100, 20_000), default=1000, show_default=True)
+@click.option("--months", type=click.IntRange(24, 120), default=36, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same force.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True)
+@click.option("--no-serve", is_flag=True, help="End when the lists are written.")
+@click.option("--lang", type=click.Choice(["zh", "en"]), default="en", show_default=True)
+def _demo(
+    console: Console, *, officers: int, months: int, seed: int, port: int, no_serve: bool, lang: str
+) -> dict[str, Any]:
+    """Do the main job from nothing: simulate, ingest, train, score, explain, recommend; then serve the pages.
+
+    It works in ./var/demo, or in the folder of --home if that holds no other store, and starts afresh each time.
+    """
+    home = demo_home(console.home, asked=_home_was_given())
+    bound = None if no_serve else bind("127.0.0.1", port)
+    inside = Console(home=home, json=console.json)
+    start_afresh(home, {"officers": officers, "months": months, "seed": seed})
+    _make_histories(inside, officers=officers, months=months, seed=seed)
+    given = load_histories(home)
+    _train_all(inside, given)
+    newest = _score_all(inside, given)
+    for each in newest:
+        tell_top(inside, each, given, count=SHOWN, language=lang)
+    console.say(f"\nEverything lies in {home}.")
+    if bound is not None:
+        run(inside, bound)
+    return {"home": str(home), "lists": [{**summary(each, given), "first": _first(each)} for each in newest]}
+
+
+demo = command("demo")(_demo)
+
+
+def demo_home(home: Path, *, asked: bool) -> Path:
+    """Return where the demo works: the home that was asked for, else ./var/demo, apart from a real store."""
+    return home if asked else home / "var" / "demo"
+
+
+def start_afresh(home: Path, settings: dict[str, int]) -> None:
+    """Remove an earlier demo and leave the demo's mark; a Refusal where something else is stored."""
+    mark = home / "var" / MARK
+    if not mark.exists() and any((home / name).exists() for name in HELD):
+        raise Refusal(
+            f"{home} holds a store that is not the demo's; it is left alone.",
+            hint="Give the demo a folder of its own: jingxing demo --home DIR",
+        )
+    for name in MADE:
+        shutil.rmtree(home / name, ignore_errors=True)
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.write_text(json.dumps(settings) + "\n", encoding="utf-8")
+
+
+def _home_was_given() -> bool:
+    context = click.get_current_context()
+    return bool(context.params.get("home") or (context.obj or {}).get("home"))
+
+
+def _make_histories(console: Console, *, officers: int, months: int, seed: int) -> None:
+    with console.progress("Simulating a force", months) as advance:
+        force = simulate(officers=officers, months=months, seed=seed, progress=advance)
+    with tempfile.TemporaryDirectory(dir=console.home / "var") as folder:
+        write_export(force, Path(folder))
+        with console.progress("Ingesting histories", 1) as advance:
+            taken = ingest(Path(folder), home=console.home, profile=PROFILE, strict=False)
+            advance(1)
+    console.say(f"{taken.officers:,} officers, {taken.events_total:,} events, {len(taken.entries):,} in quarantine.")
+
+
+def _train_all(console: Console, given: Histories) -> None:
+    registry = Registry(console.home)
+    for risk in given.profile.risks:
+        with console.progress(f"Training {risk}", steps_of(0)) as advance:
+            trained = train(given, risk, until=None, trials=0, progress=advance)
+        console.say(trained.report.text())
+        registered = registry.register(trained.model)
+        if registered.objections:
+            # a simulated force of few officers may not pass; the demo shows the way all the same
+            console.say(f"The gate objects: {'; '.join(registered.objections)}. The demo promotes it by hand.")
+            registry.promote(risk, registered.version)
+
+
+def _score_all(console: Console, given: Histories) -> Sequence[ScoredCohort]:
+    last = int(month_of_day(given.last_recorded))
+    months = list(range(last - MONTHS_SCORED + 1, last + 1))
+    models = chosen_models(Registry(console.home), given, risk=None)
+    database = open_database(console.home)
+    label = f"Scoring {month_text(months[0])} to {month_text(last)}"
+    with console.progress(label, len(models) * len(months)) as advance:
+        cohorts = score_into_store(given, models, months, database, advance=advance)
+    return [each for each in cohorts if each.as_of == last]
+
+
+def _first(each: ScoredCohort) -> list[dict[str, Any]]:
+    return [
+        {
+            "officer_id": str(each.officer_id[row]),
+            "probability": float(each.probability[row]),
+            "reasons": [reason.as_json() for reason in each.reasons[row][:3]],
+        }
+        for row in each.order()[:SHOWN]
+    ]

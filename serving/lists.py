@@ -1,0 +1,174 @@
+"""A scored list as a value, and how it is written to SQL: whole, replacing that risk's list of that month."""
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.orm import Session, aliased
+
+from features.months import month_end
+from serving.tables import Batch, Facts, Reasons, RecommendationRow, Score
+
+AT_A_TIME = 5000
+"""Rows a bulk insert sends at a time."""
+
+
+@dataclass(frozen=True)
+class ScoredPerson:
+    """One person of a list; ``contributions`` in the order of ScoredList.groups, log-odds."""
+
+    officer_id: str
+    post: str
+    unit: str
+    probability: float
+    low: float
+    high: float
+    rank: int
+    contributions: Sequence[float]
+    strongest: Sequence[dict[str, Any]]
+    history: dict[str, list[float | None]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ScoredList:
+    """The cohort scored for one risk at one month, with what a page needs to tell it."""
+
+    risk: str
+    as_of: int
+    model_version: str
+    capacity: int
+    horizon_months: int
+    purpose: str
+    recorded_until: dt.date
+    profile_digest: str
+    base_value: float
+    groups: Sequence[str]
+    labels: dict[str, Any]
+    people: Sequence[ScoredPerson]
+    months: Sequence[str] = ()
+    medians: dict[str, dict[str, list[float | None]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PersonFacts:
+    """What is known of a person at a month besides the risks."""
+
+    officer_id: str
+    post: str
+    unit: str
+    tenure_months: int
+    dimensions: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """One thing to offer: what, why, who decides; ``benefit`` None means not estimable."""
+
+    officer_id: str
+    action: str
+    kind: str
+    label: dict[str, str]
+    reason: dict[str, str]
+    why: dict[str, str]
+    owner: str
+    decides: str
+    opening: dict[str, str] | None = None
+    by_right: bool = False
+    mentor_id: str | None = None
+    benefit: float | None = None
+
+
+def store_list(session: Session, scored: ScoredList) -> Batch:
+    """Write a list, replacing the one of the same risk and month; ranks are linked to the lists around it."""
+    as_of = month_end(scored.as_of)
+    session.execute(delete(Batch).where(Batch.risk == scored.risk, Batch.as_of == as_of))
+    batch = Batch(
+        risk=scored.risk,
+        as_of=as_of,
+        model_version=scored.model_version,
+        scored_at=dt.datetime.now(dt.UTC),
+        cohort=len(scored.people),
+        capacity=scored.capacity,
+        horizon_months=scored.horizon_months,
+        purpose=scored.purpose,
+        recorded_until=scored.recorded_until,
+        profile_digest=scored.profile_digest,
+        base_value=scored.base_value,
+        groups=list(scored.groups),
+        labels=scored.labels,
+        post_means=_post_means(scored.people),
+        months=list(scored.months),
+        medians=scored.medians,
+    )
+    session.add(batch)
+    session.flush()
+    _insert(session, Score, (_score_row(batch.id, person) for person in scored.people))
+    _insert(session, Reasons, (_reasons_row(batch.id, person) for person in scored.people))
+    _link_ranks(session, batch)
+    return batch
+
+
+def store_facts(session: Session, as_of: int, facts: Iterable[PersonFacts]) -> None:
+    """Write the facts of a month, replacing those that were there."""
+    day = month_end(as_of)
+    session.execute(delete(Facts).where(Facts.as_of == day))
+    _insert(session, Facts, ({"as_of": day, **vars(fact)} for fact in facts))
+
+
+def store_recommendations(session: Session, as_of: int, offers: Iterable[Recommendation]) -> int:
+    """Write the recommendations of a month, replacing those that were there; return how many."""
+    day = month_end(as_of)
+    session.execute(delete(RecommendationRow).where(RecommendationRow.as_of == day))
+    positions: dict[str, int] = {}
+    rows = []
+    for offer in offers:
+        positions[offer.officer_id] = positions.get(offer.officer_id, 0) + 1
+        rows.append({"as_of": day, "position": positions[offer.officer_id], **vars(offer)})
+    _insert(session, RecommendationRow, rows)
+    return len(rows)
+
+
+def _post_means(people: Sequence[ScoredPerson]) -> dict[str, float]:
+    by_post: dict[str, list[float]] = {"": [person.probability for person in people]}
+    for person in people:
+        by_post.setdefault(person.post, []).append(person.probability)
+    return {post: sum(values) / len(values) for post, values in by_post.items() if values}
+
+
+def _score_row(batch: int, person: ScoredPerson) -> dict[str, Any]:
+    names = ("officer_id", "post", "unit", "probability", "low", "high", "rank")
+    return {"batch_id": batch, **{name: getattr(person, name) for name in names}}
+
+
+def _reasons_row(batch: int, person: ScoredPerson) -> dict[str, Any]:
+    return {
+        "batch_id": batch,
+        "officer_id": person.officer_id,
+        "contributions": list(person.contributions),
+        "strongest": list(person.strongest),
+        "history": person.history,
+    }
+
+
+def _insert(session: Session, table: Any, rows: Iterable[dict[str, Any]]) -> None:
+    waiting = list(rows)
+    for start in range(0, len(waiting), AT_A_TIME):
+        session.execute(insert(table), waiting[start : start + AT_A_TIME])
+
+
+def _link_ranks(session: Session, batch: Batch) -> None:
+    """Each list knows the ranks of the one before it, also when an earlier month is scored later."""
+    same = select(Batch.id).where(Batch.risk == batch.risk)
+    before = session.scalar(same.where(Batch.as_of < batch.as_of).order_by(Batch.as_of.desc()).limit(1))
+    after = session.scalar(same.where(Batch.as_of > batch.as_of).order_by(Batch.as_of).limit(1))
+    for older, newer in ((before, batch.id), (batch.id, after)):
+        if older is not None and newer is not None:
+            earlier = aliased(Score)
+            rank = select(earlier.rank).where(earlier.batch_id == older, earlier.officer_id == Score.officer_id)
+            statement = update(Score).where(Score.batch_id == newer)
+            session.execute(
+                statement.values(previous_rank=rank.scalar_subquery()),
+                execution_options={"synchronize_session": False},
+            )

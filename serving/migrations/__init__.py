@@ -1,0 +1,1 @@
+"""Versions of the score store's tables; serving.database runs them at start."""

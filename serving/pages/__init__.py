@@ -1,0 +1,1 @@
+"""The web pages: one route, one query, one template each. They read SQL and run no model."""

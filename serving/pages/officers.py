@@ -1,0 +1,175 @@
+"""A person's page and its pictures: the risks, why, what was recorded, what to offer."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from sqlalchemy.orm import Session
+
+from features.months import month_end, parse_month
+from serving import charts, queries
+from serving.pages.frame import Reader, page
+from serving.permissions import Permission, needs
+from serving.problems import Kind, Problem
+from serving.sessions import AsOf, Database
+
+Size = Literal["wide", "narrow"]
+BARS = 8
+"""So many reasons are drawn; the others are summed in one bar."""
+
+router = APIRouter(prefix="/officers/{officer_id}", include_in_schema=False)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One signed bar; ``x`` and ``width`` on a line from 0 to 200 with its zero at 100."""
+
+    label: str
+    sentence: str
+    points: float
+    x: float
+    width: float
+
+
+@router.get("", dependencies=[needs(Permission.SEE_PERSON)])
+def officer_page(
+    request: Request,
+    officer_id: str,
+    database: Database,
+    language: Reader,
+    as_of: AsOf,
+    risk: str | None = None,
+) -> Response:
+    """Show a person: how sure, why, what now, who decides."""
+    facts = queries.facts_of(database, officer_id, as_of)
+    if facts is None:
+        raise Problem(Kind.NOT_FOUND, "Nobody of this number has been scored. 没有此人的评分。")
+    found = queries.person_risks(database, officer_id, facts.as_of)
+    found.sort(key=lambda each: each.batch.risk != risk)
+    offers = queries.offers_of(database, facts.as_of, [officer_id]).get(officer_id, [])
+    return page(
+        request,
+        "person.html",
+        language,
+        facts=facts,
+        risks=[_told(each, language) for each in found],
+        series={each.batch.risk: _series(each, language) for each in found},
+        offers=offers,
+        post_label=_label(found, facts.post, language),
+    )
+
+
+@router.get("/risk.svg", dependencies=[needs(Permission.SEE_PERSON)])
+def risk_picture(
+    officer_id: str, risk: str, database: Database, language: Reader, as_of: AsOf, size: Size = "wide"
+) -> Response:
+    """Draw one risk over the scored months."""
+    view = _one(database, officer_id, risk, as_of)
+    points = [
+        charts.RiskPoint(
+            as_of=batch.as_of,
+            probability=score.probability,
+            low=score.low,
+            high=score.high,
+            post_mean=float(batch.post_means.get(score.post, batch.post_means[""])),
+        )
+        for batch, score in view.trend
+    ]
+    return _picture(charts.risk_chart(points, language, size))
+
+
+@router.get("/history.svg", dependencies=[needs(Permission.SEE_PERSON)])
+def history_picture(
+    officer_id: str, risk: str, database: Database, language: Reader, as_of: AsOf, size: Size = "wide"
+) -> Response:
+    """Draw the measures behind the strongest reasons month by month."""
+    series = _series(_one(database, officer_id, risk, as_of), language)
+    if not series:
+        raise Problem(Kind.NOT_FOUND, "There is no history to draw.")
+    return _picture(charts.history_chart(series, language, size))
+
+
+def _one(database: Session, officer_id: str, risk: str, as_of: Any) -> queries.PersonRisk:
+    facts = queries.facts_of(database, officer_id, as_of)
+    found = queries.person_risks(database, officer_id, facts.as_of) if facts else []
+    for each in found:
+        if each.batch.risk == risk:
+            return each
+    raise Problem(Kind.NOT_FOUND, "Nobody of this number has been scored for this risk and month.")
+
+
+def _picture(svg: bytes) -> Response:
+    return Response(svg, media_type="image/svg+xml", headers={"Cache-Control": "private, max-age=60"})
+
+
+def _told(view: queries.PersonRisk, language: str) -> dict[str, Any]:
+    """One risk as the template needs it: bars that add up, and the table of all reasons."""
+    drawn = view.reasons.strongest[:BARS]
+    changes = [reason["contribution"] * view.points_per_unit for reason in drawn]
+    total = sum(view.reasons.contributions) * view.points_per_unit
+    left = total - sum(changes)
+    widest = max((abs(change) for change in [*changes, left]), default=0.0) or 1.0
+    return {
+        "view": view,
+        "bars": [
+            _bar(_named(view, reason["measure"], language), reason[f"sentence_{language}"], change, widest)
+            for reason, change in zip(drawn, changes, strict=True)
+        ],
+        "rest": _bar("", "", left, widest),
+        "rest_count": len(view.reasons.contributions) - len(drawn),
+        "start": view.start,
+        "table": _all_reasons(view, language),
+    }
+
+
+def _bar(label: str, sentence: str, points: float, widest: float) -> Bar:
+    width = round(95 * abs(points) / widest, 2)
+    told = sentence.removeprefix(label).strip(" :：,，")  # the label stands in bold before the rest
+    return Bar(label, told, points, 100 if points > 0 else 100 - width, width)
+
+
+def _all_reasons(view: queries.PersonRisk, language: str) -> list[dict[str, Any]]:
+    """Every group with its numbers where they were kept, the strongest first."""
+    known = {reason["measure"]: reason for reason in view.reasons.strongest}
+    pairs = zip(view.batch.groups, view.reasons.contributions, strict=True)
+    return [
+        {
+            "label": _named(view, group, language),
+            "points": contribution * view.points_per_unit,
+            **{name: known.get(group, {}).get(name) for name in ("value", "usual", "peers", "window")},
+        }
+        for group, contribution in sorted(pairs, key=lambda pair: -abs(pair[1]))
+    ]
+
+
+def _named(view: queries.PersonRisk, group: str, language: str) -> str:
+    label: str = view.batch.labels["measures"].get(group, {}).get(language, group)
+    return label
+
+
+def _series(view: queries.PersonRisk, language: str) -> list[charts.Series]:
+    months = [month_end(parse_month(text)) for text in view.batch.months]
+    medians = view.batch.medians.get(view.score.post, {})
+    labels = view.batch.labels["measures"]
+    return [
+        charts.Series(
+            label=_with_unit(labels.get(key, {}), key, language),
+            months=months,
+            values=values,
+            medians=medians.get(key, [None] * len(months)),
+        )
+        for key, values in view.reasons.history.items()
+    ]
+
+
+def _with_unit(label: dict[str, str], key: str, language: str) -> str:
+    unit = label.get(f"unit_{language}", "")
+    between = "（{}）" if language == "zh" else " ({})"
+    return label.get(language, key) + (between.format(unit) if unit else "")
+
+
+def _label(found: list[queries.PersonRisk], post: str, language: str) -> str:
+    labels = found[0].batch.labels["posts"] if found else {}
+    text: str = labels.get(post, {}).get(language, post)
+    return text

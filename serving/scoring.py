@@ -1,0 +1,332 @@
+"""Score, explain and recommend for whole cohorts, into SQL; or into a Parquet file for evaluation."""
+
+import datetime as dt
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from sqlalchemy import Engine, or_, select
+from sqlalchemy.orm import Session
+
+from features.cohort import cohort
+from features.engine import FeatureRows, feature_names, feature_rows
+from features.errors import Refusal
+from features.histories.tables import Histories
+from features.months import last_day, month_end, month_of_day, month_text, timestamps
+from features.names import group_label, group_of
+from features.profile import Profile
+from serving.database import transaction
+from serving.lists import (
+    PersonFacts,
+    ScoredList,
+    ScoredPerson,
+    store_facts,
+    store_list,
+    store_recommendations,
+)
+from serving.recommendations import NOTEWORTHY, Flag, Situation, recommend, situations
+from serving.records import MONTHS_DRAWN, Records, records
+from serving.tables import Batch, Reasons, Score
+from training.model import Array, RiskModel, Rows, Scores
+from training.reasons import Reason
+from training.scoring import ScoredCohort, scored
+
+KEPT = 12
+"""So many of the strongest reasons are kept with words; all contributions are kept as numbers."""
+DRAWN = 6
+"""The history is kept of so many of the strongest reasons."""
+
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Ready:
+    """All that scoring some months needs from the histories: computed once for all of them."""
+
+    given: Histories
+    rows: FeatureRows
+    records: Records
+    situations: dict[int, Situation]
+
+
+@dataclass(frozen=True)
+class _AlreadyScored(RiskModel):
+    """A model whose scores of the rows are known, so that trees are not walked twice."""
+
+    scores: Scores | None = None
+
+    def score(self, rows: Rows) -> Scores:
+        """Return what was computed before."""
+        return self.scores or super().score(rows)
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A scored cohort with all contributions [person, group]; its reasons are told in words, all or the strongest."""
+
+    cohort: ScoredCohort
+    groups: tuple[str, ...]
+    contributions: Array
+
+
+def score_into_store(
+    given: Histories,
+    models: Sequence[RiskModel],
+    as_ofs: Sequence[int],
+    engine: Engine,
+    *,
+    advance: Advance,
+    told: int | None = KEPT,
+) -> list[ScoredCohort]:
+    """Score, explain and recommend for each month, one transaction a month; return what was scored.
+
+    Lists of the same risk and month are replaced. ``advance`` is told 1 for each risk and month; ``told`` says
+    how many reasons the returned cohorts hold (None = all). A Refusal says when a month lies outside the store
+    or nobody is in its cohort; nothing is written then.
+    """
+    for as_of in as_ofs:
+        check_month(given, as_of)
+    ready = Ready(
+        given=given,
+        rows=feature_rows(given, as_ofs, names=_names(given.profile, models)),
+        records=records(given, as_ofs),
+        situations=situations(given, as_ofs),
+    )
+    found = []
+    for as_of in sorted(as_ofs):
+        month = [explained(given, model, rows_of(ready.rows, as_of, model), told=told) for model in models]
+        with transaction(engine) as session:
+            for each in month:
+                store_list(session, _list(ready, each))
+                advance(1)
+            store_facts(session, as_of, _facts(ready, as_of))
+            offers = recommend(ready.situations[as_of], flags(session, month_end(as_of)))
+            store_recommendations(session, as_of, offers)
+        found += [each.cohort for each in month]
+    return found
+
+
+def check_month(given: Histories, as_of: int) -> None:
+    """Raise a Refusal where a month has no data or no cohort."""
+    if not len(given.events):
+        raise Refusal("The store holds no events.", hint="Begin with: jingxing ingest EXPORT")
+    first, last = int(month_of_day(given.events.occurred.min())), int(month_of_day(given.last_recorded))
+    if not first <= as_of <= last:
+        raise Refusal(
+            f"{month_text(as_of)} lies outside the store, which holds {month_text(first)} to {month_text(last)}.",
+            hint="Choose an --as-of between these months, or ingest a newer export.",
+        )
+    if not len(cohort(given, as_of)):
+        tenure = given.profile.settings.min_tenure_months
+        raise Refusal(
+            f"Nobody is in the cohort of {month_text(as_of)}.",
+            hint=f"It needs a posting on the month's last day and {tenure} months since the first posting.",
+        )
+
+
+def rows_of(rows: FeatureRows, as_of: int, model: RiskModel) -> FeatureRows:
+    """Return the rows of one month with the columns of a model, in its order."""
+    place = {name: number for number, name in enumerate(rows.names)}
+    missing = [name for name in model.names if name not in place]
+    if missing:
+        raise Refusal(
+            f"The model of '{model.risk}' needs features that this profile does not give:",
+            missing,
+            hint=f"Train it again: jingxing train --risk {model.risk}",
+        )
+    here = rows.take(rows.as_of == as_of)
+    columns = here.values[:, [place[name] for name in model.names]]
+    return replace(here, names=model.names, values=columns)
+
+
+def explained(given: Histories, model: RiskModel, rows: FeatureRows, *, told: int | None) -> Explained:
+    """Return the scores of one month's rows, with so many of the strongest reasons in words (None = all).
+
+    Sentences take most of the time of scoring, and a list shows the strongest only; the rest stay numbers.
+    """
+    scores = model.score(rows)
+    by_feature = scores.by_feature
+    if told is not None and told < len(scores.groups):
+        size = np.abs(scores.contributions)
+        kept = size >= np.partition(size, -told, axis=1)[:, [-told]]
+        place = {group: number for number, group in enumerate(scores.groups)}
+        by_feature = by_feature * kept[:, [place[group_of(name)] for name in model.names]]
+    known = _AlreadyScored(**vars(model), scores=replace(scores, by_feature=by_feature))
+    return Explained(scored(given, known, rows), scores.groups, scores.contributions)
+
+
+def flags(session: Session, as_of: dt.date) -> dict[str, list[Flag]]:
+    """Return what the lists of a month say of those who call for help, by officer."""
+    found: dict[str, list[Flag]] = {}
+    for batch in session.scalars(select(Batch).where(Batch.as_of == as_of).order_by(Batch.risk)):
+        high = [
+            (Score.post == post) & (Score.probability >= NOTEWORTHY * mean)
+            for post, mean in batch.post_means.items()
+            if post
+        ]
+        statement = (
+            select(Score, Reasons.strongest)
+            .join(Reasons, (Reasons.batch_id == Score.batch_id) & (Reasons.officer_id == Score.officer_id))
+            .where(Score.batch_id == batch.id, or_(Score.rank <= batch.capacity, *high))
+        )
+        for score, strongest in session.execute(statement):
+            found.setdefault(score.officer_id, []).append(_flag(batch, score, strongest))
+    return found
+
+
+def write_parquet(path: Path, cohorts: Sequence[ScoredCohort]) -> None:
+    """Write the contract's columns, every reason included, by risk and rank."""
+    tables = [_table(each) for each in cohorts]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.concat_tables(tables), path)
+
+
+def reason_of(reason: Reason) -> dict[str, Any]:
+    """Return a reason under the contract's names."""
+    return {
+        "measure": reason.group,
+        "contribution": reason.contribution,
+        "value": reason.value,
+        "usual": reason.usual,
+        "peers": reason.peers,
+        "window": reason.window,
+        "sentence_zh": reason.sentence_zh,
+        "sentence_en": reason.sentence_en,
+    }
+
+
+def _names(profile: Profile, models: Sequence[RiskModel]) -> list[str]:
+    """Every column that one of the models needs; those that the profile doesn't give are refused later."""
+    wanted = {name for model in models for name in model.names}
+    return [name for name in feature_names(profile) if name in wanted]
+
+
+def _flag(batch: Batch, score: Score, strongest: Sequence[dict[str, Any]]) -> Flag:
+    return Flag(
+        risk=batch.risk,
+        probability=score.probability,
+        post_mean=float(batch.post_means[score.post]),
+        rank=score.rank,
+        on_list=score.rank <= batch.capacity,
+        pushing=tuple(reason["measure"] for reason in strongest if reason["contribution"] > 0),
+    )
+
+
+def _list(ready: Ready, explained: Explained) -> ScoredList:
+    each, profile = explained.cohort, ready.given.profile
+    risk = profile.risks[each.risk]
+    people = [_person(ready, explained, row) for row in each.order()]
+    drawn = {group for person in people for group in person.history}
+    return ScoredList(
+        risk=each.risk,
+        as_of=each.as_of,
+        model_version=each.model_version,
+        capacity=risk.capacity(len(each)),
+        horizon_months=risk.horizon_months,
+        purpose=risk.purpose,
+        recorded_until=_recorded_until(ready.given, each.as_of),
+        profile_digest=hashlib.sha256(profile.model_dump_json().encode()).hexdigest(),
+        base_value=each.base_value,
+        groups=explained.groups,
+        labels=_labels(profile, each.risk, explained.groups, ready.given.posts),
+        people=people,
+        months=[month_text(month) for month in range(each.as_of - MONTHS_DRAWN + 1, each.as_of + 1)],
+        medians={
+            post: {group: ready.records.median(number, group, each.as_of) for group in sorted(drawn)}
+            for number, post in enumerate(ready.given.posts)
+        },
+    )
+
+
+def _person(ready: Ready, explained: Explained, row: int) -> ScoredPerson:
+    each = explained.cohort
+    reasons = each.reasons[row][:KEPT]
+    drawn = [reason.group for reason in reasons if reason.group in ready.records.groups][:DRAWN]
+    officer = int(each.officer[row])
+    return ScoredPerson(
+        officer_id=str(each.officer_id[row]),
+        post=ready.given.posts[each.post[row]],
+        unit=ready.given.units[each.unit[row]],
+        probability=float(each.probability[row]),
+        low=float(each.low[row]),
+        high=float(each.high[row]),
+        rank=int(each.rank[row]),
+        contributions=explained.contributions[row].tolist(),
+        strongest=[reason_of(reason) for reason in reasons],
+        history={group: ready.records.of(officer, group, each.as_of) for group in drawn},
+    )
+
+
+def _labels(profile: Profile, risk: str, groups: Iterable[str], posts: Iterable[str]) -> dict[str, Any]:
+    def both(key: str) -> dict[str, str]:
+        return {language: profile.label(key, language) for language in ("zh", "en")}
+
+    measures = {}
+    for group in groups:
+        measures[group] = {language: group_label(profile, group, language) for language in ("zh", "en")}
+        measure = profile.measures.get(group)
+        if measure and measure.unit:
+            measures[group] |= {"unit_zh": measure.unit.zh, "unit_en": measure.unit.en}
+    return {"risk": both(risk), "posts": {post: both(post) for post in posts}, "measures": measures}
+
+
+def _recorded_until(given: Histories, as_of: int) -> dt.date:
+    known = given.events.recorded[given.events.recorded <= last_day(as_of)]
+    return dt.date(1970, 1, 1) + dt.timedelta(days=int(known.max()))
+
+
+def _facts(ready: Ready, as_of: int) -> list[PersonFacts]:
+    members = cohort(ready.given, as_of)
+    found = []
+    for row, officer in enumerate(members.officer):
+        percentile = ready.records.percentile(int(officer), as_of)
+        found.append(
+            PersonFacts(
+                officer_id=str(ready.given.officers[officer]),
+                post=ready.given.posts[members.post[row]],
+                unit=ready.given.units[members.unit[row]],
+                tenure_months=int(members.tenure[row]),
+                dimensions={} if percentile is None else {"efficiency": percentile},
+            )
+        )
+    return found
+
+
+REASON = pa.struct(
+    [
+        ("measure", pa.string()),
+        ("contribution", pa.float64()),
+        ("value", pa.float64()),
+        ("usual", pa.float64()),
+        ("peers", pa.float64()),
+        ("window", pa.int32()),
+        ("sentence_zh", pa.string()),
+        ("sentence_en", pa.string()),
+    ]
+)
+"""A reason in a score file; the contributions of all sum, with base_value, to the log-odds of probability."""
+
+
+def _table(each: ScoredCohort) -> pa.Table:
+    order = each.order()
+    size = len(each)
+    reasons = [[reason_of(reason) for reason in each.reasons[row]] for row in order]
+    return pa.table(
+        {
+            "officer_id": pa.array([str(name) for name in each.officer_id[order]]),
+            "as_of": pa.array(timestamps(np.full(size, last_day(each.as_of)))),
+            "risk": pa.array([each.risk] * size),
+            "probability": pa.array(each.probability[order]),
+            "low": pa.array(each.low[order]),
+            "high": pa.array(each.high[order]),
+            "rank": pa.array(each.rank[order], pa.int32()),
+            "model_version": pa.array([str(each.model_version)] * size),
+            "base_value": pa.array(np.full(size, each.base_value)),
+            "reasons": pa.array(reasons, pa.list_(REASON)),
+        }
+    )

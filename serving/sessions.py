@@ -1,0 +1,38 @@
+"""What routes ask for: a database session that is committed before the answer leaves, and an as-of."""
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import Annotated
+
+from fastapi import Depends, Query, Request
+from sqlalchemy.orm import Session
+
+from features.errors import Refusal
+from features.months import month_end, parse_month
+from serving.database import transaction
+from serving.problems import Kind, Problem
+
+
+def session_of(request: Request) -> Iterator[Session]:
+    """Give a session; what it changed is committed, or the request fails."""
+    with transaction(request.app.state.engine) as session:
+        yield session
+
+
+# With the default scope FastAPI commits after the answer is sent: a failing commit would still say 200.
+Database = Annotated[Session, Depends(session_of, scope="function")]
+
+
+def as_of_of(
+    as_of: Annotated[str | None, Query(examples=["2024-06"], description="A month, YYYY-MM")] = None,
+) -> dt.date | None:
+    """Return the last day of the month asked for; None for the newest."""
+    if not as_of:
+        return None
+    try:
+        return month_end(parse_month(as_of))
+    except Refusal as refusal:
+        raise Problem(Kind.INVALID, f"as_of: {refusal.what} {refusal.hint}") from None
+
+
+AsOf = Annotated[dt.date | None, Depends(as_of_of)]

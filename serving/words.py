@@ -1,0 +1,77 @@
+"""How texts and numbers are said in Chinese and English; the texts themselves stand in words.toml."""
+
+import datetime as dt
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+LANGUAGES = ("zh", "en")
+MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
+          "November", "December")  # fmt: skip
+
+WORDS: dict[str, dict[str, str]] = tomllib.loads((Path(__file__).parent / "words.toml").read_text(encoding="utf-8"))
+"""Key -> {zh: ..., en: ...}."""
+
+
+def say(key: str, language: str, **values: Any) -> str:
+    """Return a text of the table in a language, its placeholders filled."""
+    return WORDS[key][language].format(**values)
+
+
+def both(key: str, values: Callable[[str], Mapping[str, Any]]) -> dict[str, str]:
+    """Return a text in both languages; ``values`` gives the placeholders for each."""
+    return {language: say(key, language, **values(language)) for language in LANGUAGES}
+
+
+def same(key: str, **values: Any) -> dict[str, str]:
+    """Return a text in both languages whose placeholders don't depend on the language."""
+    return {language: say(key, language, **values) for language in LANGUAGES}
+
+
+def joined(parts: Sequence[str], language: str) -> str:
+    """Return names in a row."""
+    return ("、" if language == "zh" else ", ").join(parts)
+
+
+def percent(probability: float) -> str:
+    """Return a probability as people read it: 41%, 0.4% below one percent."""
+    value = probability * 100
+    text = f"{value:.0f}" if value >= 0.95 or value == 0 else f"{value:.1f}"
+    return f"{text}%"
+
+
+def points(change: float) -> str:
+    """Return a change of probability in percentage points, always with its sign."""
+    value = round(change * 100, 1)
+    sign = "+" if value > 0 else "−" if value < 0 else "±"
+    return f"{sign}{abs(value):.1f}"
+
+
+def number(value: float | None) -> str:
+    """Return a measured number: whole ones whole, others with up to two digits; a dash where unknown."""
+    if value is None:
+        return "—"
+    text = (
+        f"{value:,.0f}" if abs(value) >= 100 or float(value).is_integer() else f"{value:,.2f}".rstrip("0").rstrip(".")
+    )
+    return text.replace("-", "−")
+
+
+def month_name(day: dt.date, language: str) -> str:
+    """Return 2024年6月, or June 2024."""
+    return f"{day.year}年{day.month}月" if language == "zh" else f"{MONTHS[day.month - 1]} {day.year}"
+
+
+def day_name(day: dt.date, language: str) -> str:
+    """Return 2024年6月30日, or 30 June 2024."""
+    if language == "zh":
+        return f"{day.year}年{day.month}月{day.day}日"
+    return f"{day.day} {MONTHS[day.month - 1]} {day.year}"
+
+
+def tenure(months: int, language: str) -> str:
+    """Return a time in service in years and months."""
+    if months < 12:
+        return say("only_months", language, months=months)
+    return say("years", language, years=months // 12, months=months % 12)

@@ -25,7 +25,7 @@ OUT = click.option(
 )
 
 
-@click.option("--officers", type=click.IntRange(min=1), required=True, help="How many officers are at work at a time.")
+@click.option("--officers", type=click.IntRange(min=1), required=True, help="Officers on the roster, leavers included.")
 @click.option("--months", type=click.IntRange(min=1), required=True, help="How many months of histories.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same bytes.")
 @click.option(

@@ -71,7 +71,9 @@ def labels(
         label = reached.label(as_of, rule.horizon_months)[members]
         over = last_day(as_of + rule.horizon_months + rule.maturity_months) <= known_until
         left = _last_posted(given)[members] < last_day(as_of + rule.horizon_months)
-        unknown = (label != 1) & (left | (not over))
+        # a mean is not reached before its horizon is over, a number of events may be
+        early = isinstance(rule.outcome, EventOutcome) & (label == 1)
+        unknown = ~early & (left | (not over))
         officers.append(members)
         months.append(np.full(len(members), as_of, dtype=np.int32))
         found.append(np.where(unknown, np.nan, label))

@@ -53,8 +53,7 @@ def bench_tables(rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def ours(given: Histories) -> np.ndarray:
     """Sums and trends of every window, by the engine."""
-    names = [name for name in wanted(given.profile)]
-    rows = feature_rows(given, range(first_month(), first_month() + MONTHS), names=names)
+    rows = feature_rows(given, range(first_month(), first_month() + MONTHS), names=wanted(given.profile))
     return rows.values
 
 

@@ -28,8 +28,6 @@ from training.report import MODEL
 from training.rivals import RULE
 
 OFFICERS, MONTHS = 150, 24
-MLFLOW_USES_NOLOAD = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
-"""MLflow's own use of SQLAlchemy 2.1; put on every module that opens the registry."""
 
 
 @functools.cache

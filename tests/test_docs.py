@@ -11,6 +11,8 @@ from serving.cli import COMMANDS
 from serving.permissions import Permission
 
 ROOT = Path(__file__).parents[1]
+FLOORS = ("features", "training", "serving", "features/simulation")
+READMES = ("README.md", "README.zh-CN.md", *(f"{floor}/README.md" for floor in FLOORS))
 
 
 def doc(name: str) -> str:
@@ -43,7 +45,7 @@ def test_every_permission_stands_in_the_serving_readme() -> None:
     assert [each.value for each in Permission if each.value not in doc("serving/README.md")] == []
 
 
-@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md", "features/README.md", "training/README.md", "serving/README.md", "features/simulation/README.md"])
+@pytest.mark.parametrize("readme", READMES)
 def test_every_link_and_picture_of_a_readme_leads_somewhere(readme: str) -> None:
     folder = (ROOT / readme).parent
     targets = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", doc(readme))

@@ -52,6 +52,12 @@ def test_a_long_case_that_is_not_closed_yet_is_known_by_its_record_in_hand() -> 
     assert decline(given, "P01", "2021-06", until="2021-09") == 1
 
 
+def test_a_decline_is_unknown_until_its_horizon_is_over() -> None:
+    given = detectives([], quiet={"P01": "2021-07"})
+    assert np.isnan(decline(given, "P01", "2021-06", until="2021-08"))
+    assert decline(given, "P01", "2021-06", until="2021-09") == 1
+
+
 def test_the_long_case_rule_is_what_protects_the_detective() -> None:
     long_case = ("P00", "case_solved", "2022-01-20", 1, "2022-01-20", "2021-07-02", "LONG")
     rows = detectives([long_case], quiet={"P00": "2021-07"})

@@ -31,7 +31,9 @@ def test_two_features_never_share_a_sentence() -> None:
 def test_a_sentence_names_measure_window_value_and_unit() -> None:
     profile = small_profile()
     assert feature_sentence(profile, "night_shift__sum__3m", "zh", value=14) == "夜班，近 3 个月合计：14 次"
-    assert feature_sentence(profile, "night_shift__sum__3m", "en", value=14) == "Night shifts, sum of 3 months: 14 shifts"
+    assert (
+        feature_sentence(profile, "night_shift__sum__3m", "en", value=14) == "Night shifts, sum of 3 months: 14 shifts"
+    )
 
 
 def test_names_are_parsed_and_nonsense_is_refused() -> None:
@@ -43,7 +45,8 @@ def test_names_are_parsed_and_nonsense_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(14.0, "14"), (2.5, "2.5"), (0.126, "0.13"), (12345.6, "12,346"), (-3.0, "-3"), (math.nan, "no record")]
+    ("value", "text"),
+    [(14.0, "14"), (2.5, "2.5"), (0.126, "0.13"), (12345.6, "12,346"), (-3.0, "-3"), (math.nan, "no record")],
 )
 def test_numbers_are_written_as_a_person_would(value: float, text: str) -> None:
     assert number_text(value, "en") == text

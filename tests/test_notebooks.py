@@ -19,6 +19,8 @@ def test_there_is_a_notebook() -> None:
 def test_a_notebook_runs_from_top_to_bottom(name: str, tmp_path: Path) -> None:
     notebook = nbformat.read(FOLDER / name, as_version=4)
     assert all(not cell.get("outputs") for cell in notebook.cells), "save notebooks without outputs"
-    client = NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}})
+    client = NotebookClient(
+        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    )
     client.execute()
     assert notebook.cells[-1].outputs

@@ -1,6 +1,5 @@
 """The pages: both languages whole, nothing inline or from elsewhere, filters in the address."""
 
-# ruff: noqa: F811
 import datetime as dt
 import re
 from html.parser import HTMLParser
@@ -12,16 +11,8 @@ import pytest
 import serving
 from features.months import month_text
 from serving.words import WORDS, month_name, number, percent, points
-from tests.serving_fixtures import (  # noqa: F401
-    MLFLOW_USES_NOLOAD,
-    client,
-    engine,
-    given,
-    last_month,
-    made_home,
-)
+from tests.serving_fixtures import last_month
 
-pytestmark = MLFLOW_USES_NOLOAD
 SOURCES = [path for path in Path(serving.__file__).parent.rglob("*") if path.suffix in (".py", ".html")]
 
 

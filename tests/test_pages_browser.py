@@ -1,6 +1,5 @@
 """The story in a real browser: list to person, in Chinese and in English, wide and narrow, without JavaScript."""
 
-# ruff: noqa: F811
 import threading
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,9 +11,9 @@ from playwright.sync_api import sync_playwright
 
 from serving.app import create_app
 from serving.commands import bind
-from tests.serving_fixtures import MLFLOW_USES_NOLOAD, engine, in_ci, made_home  # noqa: F401
+from tests.serving_fixtures import in_ci
 
-pytestmark = [MLFLOW_USES_NOLOAD, pytest.mark.browser]
+pytestmark = pytest.mark.browser
 
 CHROMIUM = next((path for path in map(Path, ("/usr/bin/chromium", "/usr/bin/chromium-browser")) if path.exists()), None)
 ARGUMENTS = [

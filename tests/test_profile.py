@@ -47,7 +47,10 @@ def test_what_is_silent_has_the_contracts_default(tmp_path: Path) -> None:
         ({"measures": MEASURES + "y: {dimension: workload, raises: [boredom]}"}, ["measures.yaml", "y", "boredom"]),
         ({"risks": "r: {outcome: {measure: ghost}, horizon_months: 6}"}, ["risks.yaml", "r.outcome", "ghost"]),
         ({"risks": "r: {outcome: {measure: complaint}}"}, ["risks.yaml", "r.horizon_months", "missing"]),
-        ({"risks": "r: {outcome: {measure: complaint, index: efficiency}, horizon_months: 6}"}, ["risks.yaml", "either"]),
+        (
+            {"risks": "r: {outcome: {measure: complaint, index: efficiency}, horizon_months: 6}"},
+            ["risks.yaml", "either"],
+        ),
         ({"risks": "r: {outcome: {measure: complaint}, horizon_months: 0}"}, ["risks.yaml", "horizon_months"]),
         ({"posts": "p: {indicators: {quality: {ghost: 1}}}"}, ["posts.yaml", "p.indicators.quality", "ghost"]),
         ({"posts": "p: {indicators: {quality: {complaint: -1}}}"}, ["posts.yaml", "complaint"]),
@@ -55,7 +58,10 @@ def test_what_is_silent_has_the_contracts_default(tmp_path: Path) -> None:
         ({"posts": "p: {indicators: {wellbeing: {complaint: 1}}}"}, ["posts.yaml", "wellbeing"]),
         ({"profile": "windows_months: []"}, ["profile.yaml", "windows_months"]),
         ({"profile": "rates: {r: {of: complaint, per: ghost}}"}, ["profile.yaml", "rates.r", "ghost"]),
-        ({"profile": "rates: {r: {of: s, per: complaint}, s: {of: r, per: complaint}}"}, ["profile.yaml", "rates.r", "cycle"]),
+        (
+            {"profile": "rates: {r: {of: s, per: complaint}, s: {of: r, per: complaint}}"},
+            ["profile.yaml", "rates.r", "cycle"],
+        ),
         ({"profile": "sensitive_basis: nobody"}, ["profile.yaml", "sensitive_basis"]),
         ({"actions": "a: {kind: rest}"}, ["actions.yaml", "a.label", "missing"]),
         ({"extra": "x: 1"}, ["extra.yaml", "not a file of a profile"]),

@@ -1,4 +1,3 @@
-# ruff: noqa: F811
 """The API: its answers, its problems, its permissions; it stores nothing that it was not asked to store."""
 
 import datetime as dt
@@ -19,12 +18,10 @@ from serving.database import open_database, transaction
 from serving.given import Event, Posting, given_histories
 from serving.permissions import PERMISSIONS, Needs, Permission
 from serving.problems import Kind
-from tests.serving_fixtures import MLFLOW_USES_NOLOAD, client, engine, given, last_month, made_home, own_home  # noqa: F401
+from tests.serving_fixtures import last_month
 from training.dataset import training_set
 from training.registry import Registry
 from training.scoring import scored
-
-pytestmark = MLFLOW_USES_NOLOAD
 
 NAME = "甲乙丙丁"
 LIST = "/api/v1/risk-lists/burnout"

@@ -14,9 +14,6 @@ from features.errors import Refusal
 from serving.cli import COMMANDS, main
 from serving.commands import bind
 from serving.demo import demo_home, start_afresh
-from tests.serving_fixtures import MLFLOW_USES_NOLOAD
-
-pytestmark = MLFLOW_USES_NOLOAD
 
 
 def test_help_lists_every_command_and_loads_no_heavy_library():

@@ -1,4 +1,3 @@
-# ruff: noqa: F811
 """Scoring into the store and into files: the contract's columns, reasons that add up, what is refused."""
 
 import json
@@ -18,18 +17,10 @@ from serving.commands import chosen_models
 from serving.database import open_database, transaction
 from serving.scoring import check_month, score_into_store
 from serving.tables import Batch, Score
-from tests.serving_fixtures import (  # noqa: F401
-    MLFLOW_USES_NOLOAD,
-    engine,
-    given,
-    last_month,
-    made_home,
-    own_home,
-)
+from tests.serving_fixtures import last_month
 from training.registry import Registry
 from training.scoring import score_cohort
 
-pytestmark = MLFLOW_USES_NOLOAD
 COLUMNS = [
     "officer_id", "as_of", "risk", "probability", "low", "high", "rank", "model_version", "base_value", "reasons",
 ]  # fmt: skip

@@ -16,7 +16,7 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	@echo "Installing the pinned packages into $(VENV) (only when requirements.lock changes)"
 	@grep -A 60 '^uv==' requirements.lock | sed '/^ *#/d' | awk 'NR == 1 || /--hash/ {print} NR > 1 && !/--hash/ {exit}' > $(VENV)/uv.lock
 	@$(BIN)/python -m pip install --quiet --require-hashes -r $(VENV)/uv.lock
-	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	@$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -1,0 +1,89 @@
+"""The commands of this floor: train, models."""
+
+from typing import Any
+
+import click
+
+from features.console import Console, command
+from features.engine import FeatureRows
+from features.errors import Refusal
+from features.histories.store import load_histories
+from features.histories.tables import Histories
+from features.months import parse_month
+from training.dataset import shared_rows
+from training.fitting import steps_of
+from training.fitting import train as fit_and_judge
+from training.gate import MODEL
+from training.registry import Registered, Registry
+
+RISK = click.option("--risk", default=None, help="A risk of the profile; all of them when not given.")
+
+
+@RISK
+@click.option(
+    "--until", default=None, metavar="YYYY-MM", help="Use only what was recorded, and labels completed, by then."
+)
+@click.option(
+    "--trials", type=click.IntRange(min=0), default=0, show_default=True, help="So many random settings are tried."
+)
+def _train(console: Console, *, risk: str | None, until: str | None, trials: int) -> dict[str, Any]:
+    """Judge a model on temporal folds beside its rivals, fit it to everything known, register it."""
+    histories = load_histories(console.home)
+    end = parse_month(until) if until else None
+    wanted = [risk] if risk else list(histories.profile.risks)
+    found, refused = {}, []
+    shared = shared_rows(histories, wanted, until=end) if len(wanted) > 1 else None
+    for name in wanted:
+        try:
+            found[name] = _trained(console, histories, (name, end, trials, shared))
+        except Refusal as refusal:
+            if len(wanted) == 1:
+                raise
+            refused.append(f"{name}: {refusal.message()}")
+            console.say(refused[-1])
+    refused += [f"{name}: version {row['version']}: {row['refused']}" for name, row in found.items() if row["refused"]]
+    if refused:
+        raise Refusal(
+            "Not every model may serve:", refused, hint="What was trained is kept as challenger; see: jingxing models"
+        )
+    return {"models": found}
+
+
+train = command("train")(_train)
+
+
+def _trained(
+    console: Console, histories: Histories, asked: tuple[str, int | None, int, FeatureRows | None]
+) -> dict[str, Any]:
+    risk, until, trials, shared = asked
+    with console.progress(f"Training {risk}", steps_of(trials)) as advance:
+        trained = fit_and_judge(histories, risk, until=until, trials=trials, shared=shared, progress=advance)
+    console.say(trained.report.text())
+    registered = Registry(console.home).register(trained.model)
+    refused = _refusal(registered)
+    console.say(f"Registered {risk} version {registered.version} as {'challenger' if refused else 'champion'}.")
+    return {"version": registered.version, "champion": not refused, "refused": refused, **trained.report.card()}
+
+
+def _refusal(registered: Registered) -> str:
+    if not registered.objections:
+        return ""
+    return f"It does not become champion: {'; '.join(registered.objections)}."
+
+
+@RISK
+def _models(console: Console, *, risk: str | None) -> dict[str, Any]:
+    """List the registered versions with their aliases and figures."""
+    versions = Registry(console.home).versions(risk)
+    for one in versions:
+        figure = one.card.get("figures", {}).get(MODEL, {}).get("average_precision", [None])[0]
+        shown = "–" if figure is None else f"{figure:.3f}"
+        aliases = ", ".join(one.aliases) or "–"
+        head = f"{one.risk:28} version {one.version:>3}  {aliases:12}"
+        console.say(f"{head}  until {one.card.get('until', '–')}  average precision {shown}")
+    if not versions:
+        console.say("No model has been trained yet: jingxing train")
+    return {"models": [one.as_json() for one in versions]}
+
+
+models = command("models")(_models)

@@ -1,0 +1,221 @@
+"""Reasons: a score's contributions told as sentences with the person's number, own usual and the post's middle."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from features.engine import FeatureRows, feature_names
+from features.names import FeatureName, feature_sentence, group_label, number_text, parse_name, unit_text
+from features.profile import Profile
+
+Array = npt.NDArray[np.float64]
+
+TOLD = ("sum", "mean", "rate", "count", "level")
+"""The statistics that a reason is told with, for these are numbers that a person knows of themselves."""
+USUAL_MONTHS = 12
+DEFAULT_MONTHS = 3
+NOTHING = 1e-12
+"""Contributions below this are not reasons; they are left out."""
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One group's push on the margin, and the number it is told with (None = unknown or not applicable)."""
+
+    group: str
+    contribution: float
+    feature: str
+    window: int | None
+    value: float | None
+    usual: float | None
+    peers: float | None
+    sentence_zh: str
+    sentence_en: str
+
+    def sentence(self, language: str) -> str:
+        """Return the sentence in ``zh`` or ``en``."""
+        return self.sentence_zh if language == "zh" else self.sentence_en
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the reason as plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What reasons are drawn from: values [row, name] and posts of a cohort, contributions by name of the model."""
+
+    names: tuple[str, ...]
+    values: npt.NDArray[np.float32]
+    post: npt.NDArray[np.int32]
+    contributions: dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Told:
+    """The feature that a group is told with, for each row: its place in the names, and the three numbers."""
+
+    place: list[int]
+    value: list[float]
+    usual: list[float]
+    peers: list[float]
+
+
+def told_names(profile: Profile, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the model's names and those that its reasons are told with besides: sums, means and own usual."""
+    known = set(feature_names(profile))
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(parse_name(name).group, []).append(name)
+    wanted = dict.fromkeys(names)
+    for group, members in groups.items():
+        for name in _candidates(members, known, group):
+            wanted.update(dict.fromkeys(one for one in (name, _usual_name(name)) if one in known))
+    return tuple(wanted)
+
+
+def reasons(
+    profile: Profile, names: tuple[str, ...], seen: FeatureRows, contributions: Array
+) -> list[tuple[Reason, ...]]:
+    """Return each row's reasons, the strongest first; their contributions add up to margin less base value.
+
+    ``contributions`` are [row, name]; ``seen`` should hold told_names for a whole cohort, for the post's middle is
+    the median over its rows.
+    """
+    groups: dict[str, list[int]] = {}
+    for number, name in enumerate(names):
+        groups.setdefault(parse_name(name).group, []).append(number)
+    found: list[list[Reason]] = [[] for _ in range(len(seen.values))]
+    for group, columns in groups.items():
+        pushes = dict(zip([names[column] for column in columns], contributions[:, columns].T, strict=True))
+        told = _told(Seen(seen.names, seen.values, seen.post, pushes), group)
+        teller = _Teller(profile, group, seen.names)
+        for row, contribution in enumerate(contributions[:, columns].sum(axis=1).tolist()):
+            if abs(contribution) > NOTHING:
+                found[row].append(teller.reason(contribution, told, row))
+    return [tuple(sorted(row, key=lambda reason: -abs(reason.contribution))) for row in found]
+
+
+def _told(seen: Seen, group: str) -> Told:
+    candidates = _candidates(list(seen.contributions), set(seen.names), group)
+    pushes = np.column_stack([seen.contributions.get(name, np.zeros(len(seen.values))) for name in candidates])
+    strongest = np.argmax(np.abs(pushes), axis=1) if len(pushes) else np.zeros(0, dtype=np.int64)
+    places = np.asarray([seen.names.index(name) for name in candidates], dtype=np.int64)
+    usual = np.column_stack([_usual(seen, name) for name in candidates])
+    peers = np.column_stack([_middle(seen.values[:, place], seen.post) for place in places])
+    rows = np.arange(len(seen.values))
+    value = seen.values[rows, places[strongest]].astype(np.float64)
+    return Told(
+        places[strongest].tolist(), value.tolist(), usual[rows, strongest].tolist(), peers[rows, strongest].tolist()
+    )
+
+
+def _candidates(members: Sequence[str], known: set[str], group: str) -> list[str]:
+    """The numbers that a group can be told with: its own inputs of a told kind, else the sum or mean of a window."""
+    for wanted in TOLD:
+        chosen = [name for name in members if parse_name(name).statistic == wanted]
+        if chosen:
+            return chosen
+    default = [name for kind in TOLD if (name := f"{group}__{kind}__{DEFAULT_MONTHS}m") in known]
+    return default[:1] or list(members)
+
+
+def _usual_name(name: str) -> str:
+    """The own average over twelve months (36 for a longer window) that a number is held against; empty if none."""
+    part = parse_name(name)
+    if part.months is None or part.statistic not in TOLD:
+        return ""
+    longer = USUAL_MONTHS if part.months < USUAL_MONTHS else 3 * USUAL_MONTHS
+    return f"{part.group}__{part.statistic}__{longer}m" if part.months < longer else ""
+
+
+def _usual(seen: Seen, name: str) -> Array:
+    part, other = parse_name(name), _usual_name(name)
+    if other not in seen.names:
+        return np.full(len(seen.values), np.nan)
+    scale = (part.months or 0) / (parse_name(other).months or 1) if part.statistic == "sum" else 1.0
+    return seen.values[:, seen.names.index(other)].astype(np.float64) * scale
+
+
+def _middle(column: npt.NDArray[np.float32], post: npt.NDArray[np.int32]) -> Array:
+    found = np.full(len(column), np.nan)
+    for one in np.unique(post):
+        chosen = post == one
+        known = column[chosen][~np.isnan(column[chosen])]
+        if len(known):
+            found[chosen] = float(np.median(known))
+    return found
+
+
+class _Teller:
+    """Turns one group's numbers into sentences; the same numbers are told once and remembered."""
+
+    def __init__(self, profile: Profile, group: str, names: tuple[str, ...]) -> None:
+        self.profile, self.group, self.names = profile, group, names
+        self.said: dict[tuple[object, ...], tuple[str, str]] = {}
+
+    def reason(self, contribution: float, told: Told, row: int) -> Reason:
+        place = told.place[row]
+        numbers = told.value[row], told.usual[row], told.peers[row]
+        value, usual, peers = (None if math.isnan(number) else number for number in numbers)
+        key = (place, *(f"{number:.6g}" for number in numbers), contribution > 0)
+        if key not in self.said:
+            self.said[key] = (
+                self._sentence(place, numbers, contribution, "zh"),
+                self._sentence(place, numbers, contribution, "en"),
+            )
+        name = self.names[place]
+        return Reason(self.group, contribution, name, parse_name(name).months, value, usual, peers, *self.said[key])
+
+    def _sentence(self, place: int, numbers: tuple[float, float, float], contribution: float, language: str) -> str:
+        text = _chinese if language == "zh" else _english
+        part = parse_name(self.names[place])
+        label = group_label(self.profile, part.group, language)
+        if part.group == "post":
+            return text(label, [], contribution)
+        if part.statistic not in (*TOLD, "months", "months_since"):
+            label = feature_sentence(self.profile, self.names[place], language)
+        said = [number_text(number, language) for number in numbers]
+        known = [not math.isnan(number) for number in numbers]
+        unit = _unit(self.profile, part, language) if known[0] else ""
+        return text(_number(label, said[0], unit, part, language), _context_words(said, known, language), contribution)
+
+
+def _unit(profile: Profile, part: FeatureName, language: str) -> str:
+    if part.statistic == "months":
+        return "个月" if language == "zh" else "months"
+    if part.statistic == "count":
+        return "次" if language == "zh" else "times"
+    return unit_text(profile, part, language)
+
+
+def _number(label: str, said: str, unit: str, part: FeatureName, language: str) -> str:
+    spaced = f"{said} {unit}" if unit else said
+    if part.months is None or part.statistic not in TOLD:
+        return f"{label} {spaced}" if language == "zh" else f"{label}: {spaced}"
+    each = part.statistic == "mean"
+    if language == "zh":
+        return f"{label} {spaced}（近 {part.months} 个月{'月均' if each else ''}）"
+    last = "last month" if part.months == 1 else f"last {part.months} months"
+    return f"{label}: {spaced} ({'monthly mean, ' if each else ''}{last})"
+
+
+def _context_words(said: Sequence[str], known: Sequence[bool], language: str) -> list[str]:
+    found = []
+    if known[1]:
+        found.append(f"自己平时 {said[1]}" if language == "zh" else f"usually {said[1]}")
+    if known[2]:
+        found.append(f"本岗位中位数 {said[2]}" if language == "zh" else f"the post's middle {said[2]}")
+    return found
+
+
+def _chinese(head: str, context: Sequence[str], contribution: float) -> str:
+    return "，".join([head, *context, "推高风险" if contribution > 0 else "降低风险"])
+
+
+def _english(head: str, context: Sequence[str], contribution: float) -> str:
+    return "; ".join([head, *context, "pushes the risk up" if contribution > 0 else "pushes the risk down"])

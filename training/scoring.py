@@ -1,0 +1,105 @@
+"""Scoring a cohort: probabilities with intervals, ranks and reasons of everyone at an as-of."""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from features.engine import FeatureRows, feature_rows
+from features.errors import Refusal
+from features.histories.tables import Histories
+from features.months import last_day, month_text, timestamps
+from training.model import RiskModel, Scores
+from training.reasons import Reason, reasons, told_names
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ScoredCohort:
+    """The scores of a cohort at one as-of, an entry per officer in the order of officer_id; rank 1 is highest."""
+
+    risk: str
+    as_of: int
+    model_version: str
+    base_value: float
+    officer: npt.NDArray[np.int32]
+    officer_id: npt.NDArray[np.str_]
+    post: npt.NDArray[np.int32]
+    unit: npt.NDArray[np.int32]
+    margin: Array
+    probability: Array
+    low: Array
+    high: Array
+    rank: npt.NDArray[np.int32]
+    reasons: tuple[tuple[Reason, ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.officer)
+
+    def order(self) -> npt.NDArray[np.int64]:
+        """Return the positions by rank."""
+        return np.argsort(self.rank, kind="stable")
+
+    def frame(self) -> pd.DataFrame:
+        """Return the contract's table, by rank; ``reasons`` is JSON text."""
+        ranked = self.order()
+        return pd.DataFrame(
+            {
+                "officer_id": self.officer_id[ranked],
+                "as_of": timestamps(np.full(len(self), last_day(self.as_of))),
+                "risk": self.risk,
+                "probability": self.probability[ranked],
+                "low": self.low[ranked],
+                "high": self.high[ranked],
+                "rank": self.rank[ranked],
+                "model_version": self.model_version,
+                "base_value": self.base_value,
+                "reasons": [_as_text(self.reasons[row]) for row in ranked],
+            }
+        )
+
+
+def score_cohort(histories: Histories, model: RiskModel, as_of: int) -> ScoredCohort:
+    """Return the scores of everyone in the cohort at ``as_of``, from what was recorded by its last day.
+
+    Raises a Refusal when nobody is in the cohort.
+    """
+    rows = feature_rows(histories, [as_of], names=told_names(histories.profile, model.names))
+    if not len(rows):
+        raise Refusal(f"Nobody is in the cohort at {month_text(as_of)}.", hint="Is the month inside the histories?")
+    return scored(histories, model, rows)
+
+
+def scored(histories: Histories, model: RiskModel, rows: FeatureRows) -> ScoredCohort:
+    """Return the scores of feature rows (told_names of the model) of one as-of, their posts' middles among them."""
+    scores = model.score(rows)
+    why = reasons(histories.profile, model.names, rows, scores.by_feature)
+    return ScoredCohort(
+        risk=model.risk,
+        as_of=int(rows.as_of[0]),
+        model_version=model.version,
+        base_value=scores.base_value,
+        officer=rows.officer,
+        officer_id=histories.officers[rows.officer],
+        post=rows.post,
+        unit=rows.unit,
+        margin=scores.margin,
+        probability=scores.probability,
+        low=scores.low,
+        high=scores.high,
+        rank=_ranks(scores),
+        reasons=tuple(why),
+    )
+
+
+def _ranks(scores: Scores) -> npt.NDArray[np.int32]:
+    rank = np.empty(len(scores.margin), dtype=np.int32)
+    rank[np.argsort(-scores.margin, kind="stable")] = np.arange(1, len(rank) + 1)
+    return rank
+
+
+def _as_text(given: tuple[Reason, ...]) -> str:
+    return json.dumps([reason.as_json() for reason in given], ensure_ascii=False, allow_nan=False)

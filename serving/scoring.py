@@ -36,7 +36,7 @@ from training.model import Array, RiskModel, Rows, Scores
 from training.reasons import Reason
 from training.scoring import ScoredCohort, scored
 
-KEPT = 12
+KEPT = 8
 """So many of the strongest reasons are kept with words; all contributions are kept as numbers."""
 DRAWN = 6
 """The history is kept of so many of the strongest reasons."""

@@ -5,14 +5,10 @@ from typing import Any
 import click
 
 from features.console import Console, command
-from features.engine import FeatureRows
 from features.errors import Refusal
 from features.histories.store import load_histories
-from features.histories.tables import Histories
 from features.months import parse_month
-from training.dataset import shared_rows
-from training.fitting import steps_of
-from training.fitting import train as fit_and_judge
+from training.fitting import Trained, steps_of, train_all
 from training.gate import MODEL
 from training.registry import Registered, Registry
 
@@ -31,15 +27,16 @@ def _train(console: Console, *, risk: str | None, until: str | None, trials: int
     histories = load_histories(console.home)
     end = parse_month(until) if until else None
     wanted = [risk] if risk else list(histories.profile.risks)
+    with console.progress(f"Training {', '.join(wanted)}", steps_of(wanted, trials)) as advance:
+        outcomes = train_all(histories, wanted, until=end, trials=trials, progress=advance)
     found, refused = {}, []
-    shared = shared_rows(histories, wanted, until=end) if len(wanted) > 1 else None
-    for name in wanted:
-        try:
-            found[name] = _trained(console, histories, (name, end, trials, shared))
-        except Refusal as refusal:
-            if len(wanted) == 1:
-                raise
-            refused.append(f"{name}: {refusal.message()}")
+    for name, outcome in outcomes.items():
+        if isinstance(outcome, Trained):
+            found[name] = _registered(console, outcome)
+        elif len(wanted) == 1:
+            raise outcome
+        else:
+            refused.append(f"{name}: {outcome.message()}")
             console.say(refused[-1])
     refused += [f"{name}: version {row['version']}: {row['refused']}" for name, row in found.items() if row["refused"]]
     if refused:
@@ -52,14 +49,9 @@ def _train(console: Console, *, risk: str | None, until: str | None, trials: int
 train = command("train")(_train)
 
 
-def _trained(
-    console: Console, histories: Histories, asked: tuple[str, int | None, int, FeatureRows | None]
-) -> dict[str, Any]:
-    risk, until, trials, shared = asked
-    with console.progress(f"Training {risk}", steps_of(trials)) as advance:
-        trained = fit_and_judge(histories, risk, until=until, trials=trials, shared=shared, progress=advance)
+def _registered(console: Console, trained: Trained) -> dict[str, Any]:
     console.say(trained.report.text())
-    registered = Registry(console.home).register(trained.model)
+    registered, risk = Registry(console.home).register(trained.model), trained.model.risk
     refused = _refusal(registered)
     console.say(f"Registered {risk} version {registered.version} as {'challenger' if refused else 'champion'}.")
     return {"version": registered.version, "champion": not refused, "refused": refused, **trained.report.card()}

@@ -14,11 +14,13 @@ from features.errors import Refusal
 from features.histories.tables import Histories
 from features.labels import labels, latest_labelled, the_risk
 from features.months import month_of_day, month_text
+from features.names import parse_name
 from features.profile import EventOutcome, Profile, Risk
 
 WARM_UP_MONTHS = 6
 """Months of events before the first as-of: with less, every window is empty."""
-MOST_AS_OFS = 36
+RARE = frozenset({"sum", "decay", "months_since", "days_since", "ever", "mean"})
+MOST_AS_OFS = 18
 MOST_ROWS = 150_000
 """Neighbouring months of a long history repeat each other: more of them cost time and bring nothing (README)."""
 MOST_VALUES = 200_000_000
@@ -125,8 +127,19 @@ def shared_rows(histories: Histories, risks: Sequence[str], *, until: int | None
 
 def _columns(profile: Profile, rule: Risk) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What the model may use, and that with what the rule counts."""
-    inputs = feature_names(profile, sensitive=rule.purpose == "wellness")
+    inputs = tuple(n for n in feature_names(profile, sensitive=rule.purpose == "wellness") if _worth(profile, n))
     return inputs, (*inputs, *(name for name in _counted(profile, rule) if name not in inputs))
+
+
+def _worth(profile: Profile, name: str) -> bool:
+    """Honours and offers are rare: their sums and times since say all; a summed measure's mean is its sum again."""
+    part = parse_name(name)
+    measure = profile.measures.get(part.group)
+    if measure is None:
+        return True
+    if measure.dimension in ("honour", "action"):
+        return part.statistic in RARE
+    return not (part.statistic == "mean" and measure.aggregate == "sum")
 
 
 def _among(shared: FeatureRows | None, as_ofs: list[int], wanted: tuple[str, ...]) -> FeatureRows | None:

@@ -1,7 +1,9 @@
 """The story of training: folds, rivals, figures, the final fit on everything known, calibration on later months."""
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version as installed
 from typing import Any
@@ -15,7 +17,7 @@ from features.errors import Refusal
 from features.histories.tables import Histories
 from features.months import month_text
 from features.profile import Profile
-from training.dataset import TrainingSet, training_set
+from training.dataset import TrainingSet, shared_rows, training_set
 from training.folds import Fold, LaterSplit, later_split, temporal_folds
 from training.gate import MODEL
 from training.metrics import Judged, by_as_of, figures, officer_draws
@@ -102,9 +104,34 @@ def train(
     return Trained(RiskModel(risk, fitted.names, fitted.booster, fitted.calibration, card), report)
 
 
-def steps_of(trials: int) -> int:
-    """Return how many steps ``train`` reports for its progress bar."""
-    return 3 + trials
+def train_all(
+    histories: Histories,
+    risks: Sequence[str],
+    *,
+    until: int | None = None,
+    trials: int = 0,
+    progress: Steps | None = None,
+) -> dict[str, Trained | Refusal]:
+    """Return for each risk what ``train`` returns, or the Refusal that it raised.
+
+    The risks share one walk through the months and are trained side by side, a thread each: the same models as
+    one after the other. ``progress`` is told 1 for each of ``steps_of`` steps.
+    """
+    shared = shared_rows(histories, risks, until=until) if len(risks) > 1 else None
+
+    def one(risk: str) -> Trained | Refusal:
+        try:
+            return train(histories, risk, until=until, trials=trials, shared=shared, progress=progress)
+        except Refusal as refusal:
+            return refusal
+
+    with ThreadPoolExecutor(max_workers=min(len(risks), os.cpu_count() or 1)) as threads:
+        return dict(zip(risks, threads.map(one, risks), strict=True))
+
+
+def steps_of(risks: Sequence[str], trials: int) -> int:
+    """Return how many steps ``train_all`` reports for its progress bar."""
+    return (3 + trials) * len(risks)
 
 
 def judged_folds(rows: TrainingSet, profile: Profile) -> list[Fold]:

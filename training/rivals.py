@@ -21,8 +21,8 @@ Scorer = Callable[[TrainingSet, TrainingSet], Array]
 
 RULE_EVENTS = 3
 """Three or more of the outcome's events in 12 months: the threshold that early-warning systems began with."""
-FOREST_TREES = 100
-FOREST_SAMPLE = 8_000
+FOREST_TREES = 60
+FOREST_SAMPLE = 5_000
 """So many rows for each tree; more of them made the trees no better, only slower."""
 LOGISTIC_ROWS = 60_000
 

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from features.simulation.force import SimulatedForce
 
 Format = Literal["parquet", "csv"]
+HISTORY = ("roster", "events")
 
 
 def write_export(force: SimulatedForce, folder: Path, *, format: Format = "parquet") -> None:
@@ -29,13 +30,14 @@ def _write(table: pd.DataFrame, path: Path) -> None:
     if path.suffix == ".csv":
         table.to_csv(partial, index=False, date_format="%Y-%m-%d", encoding="utf-8", lineterminator="\n")
     else:
-        pq.write_table(_dated(table), partial, compression="zstd")
+        found = pa.Table.from_pandas(table, preserve_index=False)
+        found = _dated(found) if path.stem in HISTORY else found.replace_schema_metadata(None)
+        pq.write_table(found, partial, compression="zstd")
     os.replace(partial, path)
 
 
-def _dated(table: pd.DataFrame) -> pa.Table:
-    """Return an Arrow table with days as dates and no pandas metadata."""
-    found = pa.Table.from_pandas(table, preserve_index=False)
+def _dated(found: pa.Table) -> pa.Table:
+    """Return the table with days as dates; as-ofs elsewhere stay timestamps, as features and labels have them."""
     for place, column in enumerate(found.schema):
         if pa.types.is_timestamp(column.type):
             days = found.column(place).cast(pa.date32())

@@ -55,7 +55,7 @@ def quick_model(given: Histories, risk: str) -> RiskModel:
         "figures": {MODEL: {"average_precision": [0.5, 0.4, 0.6]}, RULE: {"average_precision": [0.1, 0.1, 0.1]}},
         "settings": {}, "trees": fitted.trees, "until": "2024-12",
     }  # fmt: skip
-    return RiskModel(risk, fitted.names, fitted.booster, fitted.calibration, card)
+    return RiskModel(risk, fitted.names, fitted.boosters, fitted.calibration, card)
 
 
 def last_month(given: Histories) -> int:

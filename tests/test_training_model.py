@@ -72,7 +72,7 @@ def test_one_row_scores_as_it_does_among_all(trained, cohort_rows):
 
 def test_a_saved_model_is_text_and_json_only(trained, tmp_path):
     files = _files(trained.model, tmp_path)
-    assert set(files) == {"model.txt", "model.json"}
+    assert set(files) == {"model-1.txt", "model-2.txt", "model-3.txt", "model.json"}
     for content in files.values():
         assert content.decode("utf-8").isprintable() or "\n" in content.decode("utf-8")
         assert not content.startswith(b"\x80")
@@ -116,7 +116,9 @@ def _later_auc(rows, profile):
     fold = judged_folds(rows, profile)[-1]
     fitted = fit(rows.at(fold.train), profile)
     test = rows.at(fold.test)
-    return roc_auc_score(test.label, fitted.booster.predict(test.values[:, test.columns(fitted.names)]))
+    return roc_auc_score(
+        test.label, RiskModel(rows.risk, fitted.names, fitted.boosters, fitted.calibration, {}).probability(test)
+    )
 
 
 def test_shuffled_labels_give_no_skill_on_later_months(force):
@@ -203,7 +205,7 @@ def test_the_report_names_every_rival_with_intervals(trained):
     assert low < value < high
     assert value > card["figures"]["rule"]["average_precision"][0]
     assert all(fold["embargo_months"] == 3 for fold in card["folds"])
-    assert "every month" in trained.report.text()
+    assert "every 2 months, to stay within the budget" in trained.report.text()
 
 
 def test_rows_shared_between_risks_are_the_same_rows(force):

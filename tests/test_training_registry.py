@@ -94,7 +94,15 @@ def test_nothing_is_written_outside_the_home_and_nothing_is_pickled(model, tmp_p
     assert list(elsewhere.iterdir()) == []
     assert {path.name for path in home.iterdir()} == {"mlruns"}
     files = [path for path in home.rglob("*") if path.is_file()]
-    assert {path.name for path in files} == {"mlflow.db", "registry.lock", "model.txt", "model.json", "report.json"}
+    assert {path.name for path in files} == {
+        "mlflow.db",
+        "registry.lock",
+        "model-1.txt",
+        "model-2.txt",
+        "model-3.txt",
+        "model.json",
+        "report.json",
+    }
     for path in files:
         assert path.suffix not in {".pkl", ".pickle", ".joblib", ".npy"}
         assert path.name in {"mlflow.db", "registry.lock"} or not path.read_bytes().startswith(b"\x80")

@@ -42,6 +42,12 @@ SETTINGS: Mapping[str, Any] = {
     "max_bin": 63,
 }
 """Strong regularisation throughout; how they were chosen stands in the README."""
+BAG: Sequence[Mapping[str, Any]] = (
+    {},
+    {"seed": 21, "extra_trees": False},
+    {"seed": 22, "extra_trees": False},
+)
+"""The boosters whose mean is the model: one with random thresholds, two with the best ones (see the README)."""
 FIXED: Mapping[str, Any] = {"seed": 20, "deterministic": True, "force_col_wise": True, "verbose": -1}
 ONE_THREAD = 8_000_000
 """Below so many values one thread is faster than several, most of all on a busy machine."""
@@ -63,9 +69,9 @@ class Trained:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A booster on inputs ``names``, with its calibration and the number of trees that later months chose."""
+    """Boosters on inputs ``names``, with their calibration and the number of trees that later months chose."""
 
-    booster: lgb.Booster
+    boosters: tuple[lgb.Booster, ...]
     names: tuple[str, ...]
     calibration: Calibration
     trees: int
@@ -101,7 +107,7 @@ def train(
         "trees": fitted.trees,
         **_provenance(rows, histories.profile, fitted),
     }
-    return Trained(RiskModel(risk, fitted.names, fitted.booster, fitted.calibration, card), report)
+    return Trained(RiskModel(risk, fitted.names, fitted.boosters, fitted.calibration, card), report)
 
 
 def train_all(
@@ -153,20 +159,21 @@ def judged_folds(rows: TrainingSet, profile: Profile) -> list[Fold]:
 
 
 def fit(rows: TrainingSet, profile: Profile, *, settings: Mapping[str, Any] = SETTINGS) -> Fitted:
-    """Return a booster fitted to all rows, its size and calibration chosen on months later than a first fit.
+    """Return boosters fitted to all rows, their size and calibration chosen on months later than a first fit.
 
-    A first booster is fitted to the earlier months; the later months stop it and calibrate it; then one of the
-    same size is fitted to all months. It keeps the calibration's slope; its level is set anew on the last months, for
-    the second fit has learned from them that the level moved.
+    A first booster is fitted to the earlier months; the later months stop it and calibrate it; then three of the
+    same size (one of each of BAG) are fitted to all months, and their mean is the model. It keeps the calibration's
+    slope; its level is set anew on the last months, for the second fit has learned from them that the level moved.
     """
     split = later_split(rows.as_ofs, horizon=profile.risks[rows.risk].horizon_months)
     allowed = {name: direction(name, profile, rows.risk) for name in rows.inputs}
     inputs = _screened(rows.at(split.fit), tuple(name for name, sign in allowed.items() if sign is not None))
     signs = [allowed[name] or 0 for name in inputs]
     trees, calibration = _sized(rows, split, inputs, signs, settings)
-    booster = _boosted(rows, inputs, signs, settings, trees=trees)
+    boosters = tuple(_boosted(rows, inputs, signs, {**settings, **each}, trees=trees) for each in BAG)
     late = rows.at(tuple(month for month in split.later if month > split.later[-1] - LEVEL_MONTHS))
-    return Fitted(booster, inputs, calibration.anchored(_raw(booster, late, inputs, trees), late.label), trees, split)
+    raw = np.mean([_raw(booster, late, inputs, trees) for booster in boosters], axis=0)
+    return Fitted(boosters, inputs, calibration.anchored(raw, late.label), trees, split)
 
 
 def _screened(early: TrainingSet, allowed: tuple[str, ...]) -> tuple[str, ...]:
@@ -220,8 +227,8 @@ def _boosted(
     leaf = max(SMALLEST_LEAF, min(int(settings["min_data_in_leaf"]), len(rows) // 200))  # smaller in small forces
     threads = 1 if len(rows) * len(inputs) < ONE_THREAD else 0
     parameters = {
-        **settings,
         **FIXED,
+        **settings,
         "num_threads": threads,
         "min_data_in_leaf": leaf,
         "metric": "auc",
@@ -238,7 +245,7 @@ def _boosted(
 def _model_scores(fold: Fold, rows: TrainingSet, profile: Profile, settings: Mapping[str, Any]) -> Array:
     fitted = fit(rows.at(fold.train), profile, settings=settings)
     test = rows.at(fold.test)
-    model = RiskModel(rows.risk, fitted.names, fitted.booster, fitted.calibration, {})
+    model = RiskModel(rows.risk, fitted.names, fitted.boosters, fitted.calibration, {})
     return model.probability(test)
 
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from features.console import Console, command
 from features.engine import feature_rows
-from features.errors import SHOWN, Refusal
+from features.errors import SHOWN, Refusal, WrongUsage
 from features.histories.ingest import ingest as take_in
 from features.histories.reading import export_size
 from features.histories.store import load_histories, quarantined
@@ -145,11 +145,11 @@ labels = command("labels")(_labels)
 
 
 def as_of_months(as_of: str, since: str | None) -> list[int]:
-    """Return the month numbers from ``since`` (or just ``as_of``) to ``as_of``; a Refusal where they are reversed."""
+    """Return the month numbers from ``since`` (or just ``as_of``) to ``as_of``; WrongUsage where they are reversed."""
     last = parse_month(as_of)
     first = parse_month(since) if since else last
     if first > last:
-        raise Refusal(f"--from {since} lies after --as-of {as_of}.")
+        raise WrongUsage(f"--from {since} lies after --as-of {as_of}.")
     return list(range(first, last + 1))
 
 

@@ -3,6 +3,7 @@
 import functools
 import json
 import logging
+import os
 import sys
 import traceback
 import uuid
@@ -18,7 +19,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from features.errors import Refusal
 
-REFUSED = 1
 OURS = 3
 
 Advance = Callable[[int], None]
@@ -38,10 +38,10 @@ class Console:
 
     @contextmanager
     def progress(self, label: str, total: int) -> Iterator[Advance]:
-        """Show a progress bar on stderr; the yielded function advances it by so many steps."""
+        """Show a progress bar on stderr where that is a terminal; the yielded function advances it by so many steps."""
         terminal = Terminal(stderr=True)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=terminal, disable=self.json, transient=False) as bar:
+        with Progress(*columns, console=terminal, disable=self.json or not terminal.is_terminal) as bar:
             task = bar.add_task(label, total=total)
             yield lambda steps: bar.advance(task, steps)
 
@@ -50,7 +50,7 @@ def command(name: str, **settings: Any) -> Callable[[Callable[..., dict[str, Any
     """Make a click command of a function that takes a Console first and returns its result as a dict.
 
     Adds ``--home`` and ``--json``. The result is printed as one JSON object under ``--json``. A Refusal
-    ends with exit code 1 and its message on stderr; any other exception with exit code 3 and a
+    ends with exit code 1 (2 for wrong usage) and its message on stderr; any other exception with exit code 3 and a
     reference number, its trace in ``HOME/var/errors.log``.
     """
 
@@ -79,11 +79,14 @@ def _guarded(console: Console, function: Callable[..., dict[str, Any]], argument
         return function(console, **arguments)
     except Refusal as refusal:
         click.echo(refusal.message(), err=True)
-        sys.exit(REFUSED)
+        sys.exit(refusal.exit_code)
     except click.exceptions.Exit:
         raise
     except click.ClickException:
         raise
+    except BrokenPipeError:  # who read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
     except KeyboardInterrupt:
         click.echo("Stopped.", err=True)
         sys.exit(130)

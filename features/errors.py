@@ -18,9 +18,17 @@ class Refusal(Exception):
         self.hint = hint
         super().__init__(self.message())
 
+    exit_code = 1
+
     def message(self) -> str:
         """Return the text for the user: the headline, the problems (at most 20), the hint."""
         shown = [f"  - {problem}" for problem in self.problems[:SHOWN]]
         if len(self.problems) > SHOWN:
             shown.append(f"  ... and {len(self.problems) - SHOWN} more")
         return "\n".join([self.what, *shown, *([self.hint] if self.hint else [])])
+
+
+class WrongUsage(Refusal):
+    """The command itself was worded wrongly (a month that is none): exit code 2."""
+
+    exit_code = 2

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from features.errors import Refusal
+from features.errors import WrongUsage
 
 NO_DAY = np.iinfo(np.int32).min
 """Stands for an absent date in an array of days."""
@@ -19,10 +19,10 @@ _MONTH = re.compile(r"(\d{4})-(\d{2})")
 
 
 def parse_month(text: str) -> int:
-    """Return the month number of ``YYYY-MM``; a Refusal says what was wrong otherwise."""
+    """Return the month number of ``YYYY-MM``; WrongUsage says what was wrong otherwise."""
     match = _MONTH.fullmatch(text.strip())
     if not match or not 1 <= int(match[2]) <= 12 or not 1900 <= int(match[1]) <= 2200:
-        raise Refusal(f"'{text}' is not a month.", hint="Write it as YYYY-MM, for example 2023-06.")
+        raise WrongUsage(f"'{text}' is not a month.", hint="Write it as YYYY-MM, for example 2023-06.")
     return int(match[1]) * 12 + int(match[2]) - 1
 
 

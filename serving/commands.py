@@ -8,7 +8,7 @@ import click
 import uvicorn
 
 from features.console import Console, command
-from features.errors import Refusal
+from features.errors import Refusal, WrongUsage
 from features.histories.store import load_histories
 from features.histories.tables import Histories
 from features.months import month_text, parse_month
@@ -41,7 +41,7 @@ def _score(
     """
     month = parse_month(as_of)
     if version and out is None:
-        raise Refusal(
+        raise WrongUsage(
             "--model scores for evaluation, into a file only.", hint="Say which file with --out FILE.parquet."
         )
     given = load_histories(console.home)
@@ -57,10 +57,10 @@ def _score(
             cohorts = score_into_store(given, models, [month], database, advance=advance, told=told)
     if out is not None:
         write_parquet(out, cohorts)
-    for each in cohorts:
+    for each in cohorts if version is None else ():
         tell_top(console, each, given, count=3)
     if out is not None:
-        console.say(f"Wrote {out}.")
+        console.say(f"Wrote {sum(len(each) for each in cohorts):,} rows to {out}.")
     return {
         "as_of": as_of,
         "stored": version is None,

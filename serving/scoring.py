@@ -33,7 +33,7 @@ from serving.recommendations import NOTEWORTHY, Flag, Situation, recommend, situ
 from serving.records import MONTHS_DRAWN, Records, records
 from serving.tables import Batch, Reasons, Score
 from training.model import Array, RiskModel, Rows, Scores
-from training.reasons import Reason
+from training.reasons import Reason, told_names
 from training.scoring import ScoredCohort, scored
 
 KEPT = 8
@@ -130,18 +130,15 @@ def check_month(given: Histories, as_of: int) -> None:
 
 
 def rows_of(rows: FeatureRows, as_of: int, model: RiskModel) -> FeatureRows:
-    """Return the rows of one month with the columns of a model, in its order."""
-    place = {name: number for number, name in enumerate(rows.names)}
-    missing = [name for name in model.names if name not in place]
+    """Return the rows of one month; a Refusal where a column of the model is not there."""
+    missing = sorted(set(model.names) - set(rows.names))
     if missing:
         raise Refusal(
             f"The model of '{model.risk}' needs features that this profile does not give:",
             missing,
             hint=f"Train it again: jingxing train --risk {model.risk}",
         )
-    here = rows.take(rows.as_of == as_of)
-    columns = here.values[:, [place[name] for name in model.names]]
-    return replace(here, names=model.names, values=columns)
+    return rows.take(rows.as_of == as_of)
 
 
 def explained(given: Histories, model: RiskModel, rows: FeatureRows, *, told: int | None) -> Explained:
@@ -201,8 +198,8 @@ def reason_of(reason: Reason) -> dict[str, Any]:
 
 
 def _names(profile: Profile, models: Sequence[RiskModel]) -> list[str]:
-    """Every column that one of the models needs; those that the profile doesn't give are refused later."""
-    wanted = {name for model in models for name in model.names}
+    """Every column that a model or its reasons need; those that the profile doesn't give are refused later."""
+    wanted = {name for model in models for name in told_names(profile, model.names)}
     return [name for name in feature_names(profile) if name in wanted]
 
 

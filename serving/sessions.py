@@ -24,13 +24,15 @@ Database = Annotated[Session, Depends(session_of, scope="function")]
 
 
 def as_of_of(
-    as_of: Annotated[str | None, Query(examples=["2024-06"], description="A month, YYYY-MM")] = None,
+    as_of: Annotated[
+        str | None, Query(examples=["2024-06"], description="A month, YYYY-MM, or its last day, as the answers give it")
+    ] = None,
 ) -> dt.date | None:
     """Return the last day of the month asked for; None for the newest."""
     if not as_of:
         return None
     try:
-        return month_end(parse_month(as_of))
+        return month_end(parse_month(as_of[:7] if as_of == month_end(parse_month(as_of[:7])).isoformat() else as_of))
     except Refusal as refusal:
         raise Problem(Kind.INVALID, f"as_of: {refusal.what} {refusal.hint}") from None
 

@@ -172,6 +172,8 @@ def _counted(profile: Profile, risk: Risk) -> list[str]:
 
 def _usable(histories: Histories, name: str, end: int) -> list[int]:
     risk = histories.profile.risks[name]
+    if not len(histories.events):
+        raise Refusal(f"Nothing was recorded by {month_text(end)}.", hint="Choose a later --until.")
     first = int(month_of_day(histories.events.occurred.min())) + WARM_UP_MONTHS - 1
     last = latest_labelled(histories, name, until=end)
     start = next((month for month in range(first, last + 1) if len(cohort(histories, month).officer)), last + 1)

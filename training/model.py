@@ -166,7 +166,7 @@ class RiskModel:
             stored = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
             files = [folder / MODEL_FILE.format(number) for number in range(1, stored["boosters"] + 1)]
             boosters = tuple(lgb.Booster(model_str=file.read_text(encoding="utf-8")) for file in files)
-        except (OSError, ValueError, lgb.basic.LightGBMError) as error:
+        except (OSError, KeyError, ValueError, lgb.basic.LightGBMError) as error:
             raise Refusal(
                 f"There is no whole model in {folder} ({type(error).__name__}).", hint="Train it again."
             ) from error

@@ -95,7 +95,11 @@ class Report:
 
     def lines(self) -> list[str]:
         """Return what was learned from, and on what it was judged."""
-        every = "every month" if self.step == 1 else f"every {self.step} months, to stay within the budget of months and rows"
+        every = (
+            "every month"
+            if self.step == 1
+            else f"every {self.step} months, to stay within the budget of months and rows"
+        )
         told = [
             f"{self.risk}: {self.rows:,} rows, {self.positives:,} positive ({self.positives / self.rows:.1%}), "
             f"{self.inputs} features, as-ofs {month_text(self.as_ofs[0])} to {month_text(self.as_ofs[-1])} ({every}), "

@@ -27,6 +27,8 @@ Days = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
 
 YEARS = (1900, 2200)
+LARGEST = 1e12
+"""No count, hour or yuan of one event is larger; sums of more would not fit the features' single precision."""
 _EPOCH = dt.date(1970, 1, 1).toordinal()
 _FIRST, _LAST = dt.date(YEARS[0], 1, 1).toordinal() - _EPOCH, dt.date(YEARS[1], 12, 31).toordinal() - _EPOCH
 _KINDS = dict.fromkeys(("officer", "measure", "occurred", "recorded", "began"), np.int32) | {"value": np.float64}
@@ -195,13 +197,13 @@ def day_of_text(word: str) -> int:
 
 
 def numbers(cells: pa.Array) -> tuple[Floats, Mask]:
-    """Return numbers, NaN where empty (or wrong), and which are wrong: no number, or not finite."""
+    """Return numbers, NaN where empty (or wrong), and which are wrong: no number, or beyond ±1e12."""
     is_text = pa.types.is_string(cells.type)
     given = text(cells) if is_text else cells
     found = _floats(given) if is_text else pc.cast(given, pa.float64(), safe=False)
     value = np.array(found.to_numpy(zero_copy_only=False), dtype=np.float64)
     present = np.asarray(pc.is_valid(given))
-    wrong = np.isinf(value) | (present & np.isnan(value) if is_text else False)
+    wrong = (np.abs(np.nan_to_num(value, nan=0.0)) > LARGEST) | (present & np.isnan(value) if is_text else False)
     return np.where(wrong, np.nan, value) + 0.0, np.asarray(wrong)
 
 

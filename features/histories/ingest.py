@@ -3,6 +3,7 @@
 All or nothing: until the last step the store is only read.
 """
 
+import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -337,11 +338,11 @@ def _result(
         postings=len(after.roster),
         officers=len(after.officers),
         entries=entries,
-        notes=_notes(opened, taken, postings),
+        notes=_notes(opened, taken, postings, after),
     )
 
 
-def _notes(opened: Export, taken: _Taken, postings: pd.DataFrame) -> list[dict[str, Any]]:
+def _notes(opened: Export, taken: _Taken, postings: pd.DataFrame, after: State) -> list[dict[str, Any]]:
     notes: list[dict[str, Any]] = [{"note": note} for note in opened.notes]
     notes += [{"note": f"{name} holds no rows"} for name, rows in taken.rows.items() if not rows]
     overlapping = merging.overlapping_postings(postings)
@@ -349,4 +350,8 @@ def _notes(opened: Export, taken: _Taken, postings: pd.DataFrame) -> list[dict[s
         rows = overlapping[["file", "line"]].head(NOTED).to_dict("records")
         text = "postings overlap an earlier one of the same officer; the one that began last counts"
         notes.append({"note": f"{len(overlapping)} {text}", "count": len(overlapping), "rows": rows})
+    ahead = int((after.events.recorded > (dt.date.today() - dt.date(1970, 1, 1)).days).sum())
+    if ahead:
+        text = "stored events have a recorded_on after today; labels count as known until the last of them"
+        notes.append({"note": f"{ahead} {text}", "count": ahead})
     return notes

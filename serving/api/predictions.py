@@ -26,7 +26,7 @@ class Asked(Given):
 
     roster: Annotated[list[Posting], Field(min_length=1, max_length=50_000)]
     events: Annotated[list[Event], Field(max_length=500_000)]
-    as_of: str = Field(pattern=r"^\d{4}-\d{2}$", examples=["2024-06"])
+    as_of: str = Field(pattern=r"^\d{4}-\d{2}(-\d{2})?$", examples=["2024-06"])
     risk: str | None = Field(default=None, examples=["burnout"])
 
     model_config = ConfigDict(
@@ -81,7 +81,7 @@ def predict(request: Request, asked: Asked) -> Predictions:
     champions: Champions = request.app.state.champions
     profile = champions.profile()
     given = given_histories(profile, asked.roster, asked.events)
-    month = parse_month(asked.as_of)
+    month = parse_month(asked.as_of[:7])
     predictions: list[Prediction] = []
     for risk in _risks(champions, profile, asked.risk):
         if len(cohort(given, month)):

@@ -208,7 +208,7 @@ def _raw(booster: lgb.Booster, rows: TrainingSet, inputs: tuple[str, ...], trees
 
 
 def _both(label: npt.NDArray[np.float32]) -> bool:
-    return bool(len(label)) and 0 < label.sum() < len(label)
+    return bool(0 < label.sum() < len(label))
 
 
 def _mixed(rows: TrainingSet, months: tuple[int, ...]) -> bool:

@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from features.errors import Refusal
+from features.policy import Policy
 
 BUILT_IN = Path(__file__).parent / "profiles"
 FILES = ("profile.yaml", "measures.yaml", "posts.yaml", "risks.yaml", "actions.yaml")
@@ -154,6 +155,8 @@ class Settings(_Part):
     sequences: dict[Key, Sequence] = Field(default_factory=dict)
     leading_months: int = Field(default=3, ge=1, le=24)
     """So many months ahead in the own post lead to training first, or to rotation (practice D2)."""
+    policy: Policy = Policy()
+    """Bounds of the model gate, life of a flag."""
 
     _labels = field_validator("label", mode="before")(_both)
 

@@ -19,9 +19,9 @@ from features.simulation import simulate, write_export
 from serving.commands import bind, chosen_models, run, summary, tell_top
 from serving.database import open_database
 from serving.scoring import score_into_store
-from training.fitting import steps_of, train_all
 from training.registry import Registry
 from training.scoring import ScoredCohort
+from training.train import steps_of, train_all
 
 PROFILE = "gongan"
 MONTHS_SCORED = 4
@@ -102,7 +102,7 @@ def _make_histories(console: Console, *, officers: int, months: int, seed: int) 
 
 def _train_all(console: Console, given: Histories) -> None:
     registry, risks = Registry(console.home), list(given.profile.risks)
-    with console.progress(f"Training {', '.join(risks)}", steps_of(risks, 0)) as advance:
+    with console.progress(f"Training {', '.join(risks)}", steps_of(risks)) as advance:
         outcomes = train_all(given, risks, progress=advance)
     for risk, outcome in outcomes.items():
         if isinstance(outcome, Refusal):

@@ -21,8 +21,9 @@ from serving.commands import chosen_models
 from serving.database import open_database
 from serving.scoring import score_into_store
 from training.dataset import training_set
-from training.fitting import SETTINGS, fit
+from training.fitting import fit
 from training.model import RiskModel
+from training.recipe import STANDARD
 from training.registry import Registry
 from training.report import MODEL
 from training.rivals import RULE
@@ -50,7 +51,7 @@ def _made() -> Path:
 def quick_model(given: Histories, risk: str) -> RiskModel:
     """Return a real model without the judging on folds, which takes most of the time of training."""
     rows = training_set(given, risk)
-    fitted = fit(rows, given.profile, settings={**SETTINGS, "num_leaves": 4})
+    fitted = fit(rows, given.profile, recipe=STANDARD.with_settings(num_leaves=4))
     card = {
         "figures": {MODEL: {"average_precision": [0.5, 0.4, 0.6]}, RULE: {"average_precision": [0.1, 0.1, 0.1]}},
         "settings": {}, "trees": fitted.trees, "until": "2024-12",

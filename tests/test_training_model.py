@@ -12,9 +12,12 @@ from features.errors import Refusal
 from features.months import parse_month
 from tests.training_force import SmallForce, small_force, small_profile
 from training.dataset import TrainingSet, shared_rows, training_set
-from training.fitting import fit, judged_folds, train
+from training.fitting import fit
 from training.model import RiskModel, direction
 from training.scoring import score_cohort
+from training.search import Search
+from training.train import train
+from training.validation import judged_folds
 
 LAST = parse_month("2022-06")
 
@@ -193,7 +196,7 @@ def test_an_unknown_risk_is_refused(force):
 
 
 def test_trials_are_judged_on_the_folds_and_said_so(force):
-    found = train(force.histories(), "collapse_open", trials=1)
+    found = train(force.histories(), "collapse_open", search=Search(trials=1))
     assert found.report.trials == 1
     assert "best of 1" in found.report.text()
 

@@ -16,9 +16,9 @@ from features.months import parse_month
 from tests.training_force import MEASURES, RISKS, SETTINGS, small_force
 from training.commands import models as models_command
 from training.commands import train as train_command
-from training.fitting import train
 from training.gate import objections
 from training.registry import Registry
+from training.train import train
 
 LAST = parse_month("2022-06")
 

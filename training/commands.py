@@ -8,9 +8,11 @@ from features.console import Console, command
 from features.errors import Refusal
 from features.histories.store import load_histories
 from features.months import parse_month
-from training.fitting import Trained, steps_of, train_all
+from training.comparison import Incumbent
 from training.gate import MODEL
-from training.registry import Registered, Registry
+from training.registry import CHAMPION, Registered, Registry
+from training.search import Search
+from training.train import Trained, steps_of, train_all
 
 RISK = click.option("--risk", default=None, help="A risk of the profile; all of them when not given.")
 
@@ -20,15 +22,23 @@ RISK = click.option("--risk", default=None, help="A risk of the profile; all of 
     "--until", default=None, metavar="YYYY-MM", help="Use only what was recorded, and labels completed, by then."
 )
 @click.option(
-    "--trials", type=click.IntRange(min=0), default=0, show_default=True, help="So many random settings are tried."
+    "--trials", type=click.IntRange(min=0), default=0, show_default=True, help="So many recipes are tried on the folds."
 )
-def _train(console: Console, *, risk: str | None, until: str | None, trials: int) -> dict[str, Any]:
+@click.option(
+    "--minutes", type=click.FloatRange(min=0), default=None, help="End the search after so many minutes, all in all."
+)
+def _train(
+    console: Console, *, risk: str | None, until: str | None, trials: int, minutes: float | None
+) -> dict[str, Any]:
     """Judge a model on temporal folds beside its rivals, fit it to everything known, register it."""
     histories = load_histories(console.home)
     end = parse_month(until) if until else None
     wanted = [risk] if risk else list(histories.profile.risks)
-    with console.progress(f"Training {', '.join(wanted)}", steps_of(wanted, trials)) as advance:
-        outcomes = train_all(histories, wanted, until=end, trials=trials, progress=advance)
+    search = Search(trials, minutes, console.home / "mlruns" / "searches")
+    with console.progress(f"Training {', '.join(wanted)}", steps_of(wanted, search)) as advance:
+        outcomes = train_all(
+            histories, wanted, until=end, search=search, incumbents=_incumbents(console, wanted), progress=advance
+        )
     found, refused = {}, []
     for name, outcome in outcomes.items():
         if isinstance(outcome, Trained):
@@ -47,6 +57,14 @@ def _train(console: Console, *, risk: str | None, until: str | None, trials: int
 
 
 train = command("train")(_train)
+
+
+def _incumbents(console: Console, risks: list[str]) -> dict[str, Incumbent]:
+    """The champions that new models are compared with."""
+    registry = Registry(console.home)
+    champions = {one.risk: one for risk in risks for one in registry.versions(risk) if CHAMPION in one.aliases}
+    found = {risk: Incumbent.of_card(one.version, one.card) for risk, one in champions.items()}
+    return {risk: one for risk, one in found.items() if one is not None}
 
 
 def _registered(console: Console, trained: Trained) -> dict[str, Any]:

@@ -35,7 +35,8 @@ class TrainingSet:
 
     ``inputs`` are the features that a model may use; ``values`` has a column for each of ``names``, which may hold
     more: what the rule counts even where its measure is behind the purpose firewall. ``third`` deals the
-    officers into three parts by their id, the same whoever else is there.
+    officers into three parts by their id, the same whoever else is there. ``weight`` is what a row counts in
+    fitting and calibration (1 but for treated spells).
     """
 
     risk: str
@@ -48,6 +49,7 @@ class TrainingSet:
     inputs: tuple[str, ...]
     values: Floats
     label: Floats
+    weight: Floats
 
     def __post_init__(self) -> None:
         if not len(self.officer) == len(self.as_of) == len(self.label) == len(self.values):
@@ -70,7 +72,7 @@ class TrainingSet:
 
     def take(self, rows: npt.NDArray[Any]) -> "TrainingSet":
         """Return the chosen rows (a mask or positions)."""
-        parts = {name: getattr(self, name)[rows] for name in ("officer", "as_of", "third", "values", "label")}
+        parts = {name: getattr(self, name)[rows] for name in ("officer", "as_of", "third", "values", "label", "weight")}
         return replace(self, **parts)
 
     def part(self, third: int, inside: bool) -> "TrainingSet":
@@ -212,6 +214,7 @@ def _known_only(
         inputs=inputs,
         values=rows.values[keep],
         label=label[keep].astype(np.float32),
+        weight=np.ones(int(keep.sum()), dtype=np.float32),
     )
 
 

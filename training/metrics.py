@@ -53,8 +53,21 @@ def figures(folds: Sequence[Judged], weights: Array, *, capacities: Mapping[int,
     List metrics are computed for each test as-of, for a list belongs to a month; Brier and calibration error over
     all rows of a fold. ``weights`` comes from officer_draws; ``capacities`` gives the list's length at each as-of.
     """
+    return {name: interval_of(drawn) for name, drawn in draws_of(folds, weights, capacities=capacities).items()}
+
+
+def draws_of(folds: Sequence[Judged], weights: Array, *, capacities: Mapping[int, int]) -> dict[str, Array]:
+    """Return every metric of METRICS for each row of ``weights``: first everyone once, then the draws."""
     draws = np.mean([_fold_draws(fold, weights, capacities) for fold in folds], axis=0)
-    return {name: _figure(draws[:, number]) for number, name in enumerate(METRICS)}
+    return {name: draws[:, number] for number, name in enumerate(METRICS)}
+
+
+def interval_of(draws: Array) -> Figure:
+    """Return the first of the draws with the 5 % and 95 % points of the rest."""
+    if np.isnan(draws[0]):
+        return Figure(float("nan"), float("nan"), float("nan"))
+    low, high = np.nanquantile(draws[1:], [0.05, 0.95]) if len(draws) > 1 else (draws[0], draws[0])
+    return Figure(float(draws[0]), float(low), float(high))
 
 
 def by_as_of(folds: Sequence[Judged], *, capacities: Mapping[int, int]) -> dict[int, float]:
@@ -136,10 +149,3 @@ def _probability_metrics(label: npt.ArrayLike, probability: npt.ArrayLike, weigh
     starts = np.unique(np.linspace(0, len(order), BINS + 1).astype(int)[:-1])
     off = np.add.reduceat(weighed * (shown - outcome), starts, axis=1)
     return np.column_stack([squared, np.abs(off).sum(axis=1) / total])
-
-
-def _figure(draws: Array) -> Figure:
-    if np.isnan(draws[0]):
-        return Figure(float("nan"), float("nan"), float("nan"))
-    low, high = np.nanquantile(draws[1:], [0.05, 0.95]) if len(draws) > 1 else (draws[0], draws[0])
-    return Figure(float(draws[0]), float(low), float(high))

@@ -74,12 +74,16 @@ class Calibration:
     slope: float
     draws: tuple[tuple[float, float], ...] = ()
 
-    def anchored(self, raw: Array, label: npt.ArrayLike) -> "Calibration":
+    def anchored(self, raw: Array, label: npt.ArrayLike, weight: npt.ArrayLike) -> "Calibration":
         """Return the curve at the level where the mean probability of these raw scores is their base rate."""
-        rate = float(np.mean(np.asarray(label, dtype=np.float64))) if len(raw) else 0.0
+        counted = np.asarray(weight, dtype=np.float64)
+        if counted.sum() == 0:
+            return self
+        share = counted / counted.sum()
+        rate = float(share @ np.asarray(label, dtype=np.float64))
         if not 0 < rate < 1:
             return self
-        by = brentq(lambda by: float(expit(self.margin(raw) + by).mean()) - rate, -30.0, 30.0, xtol=1e-10)
+        by = brentq(lambda by: float(share @ expit(self.margin(raw) + by)) - rate, -30.0, 30.0, xtol=1e-10)
         draws = tuple((intercept + by, slope) for intercept, slope in self.draws)
         return Calibration(self.intercept + by, self.slope, draws)
 
@@ -127,6 +131,11 @@ class RiskModel:
         """Return calibrated probabilities alone, without reasons."""
         found: Array = expit(self.calibration.margin(self._raw(self._columns(rows))))
         return found
+
+    def probability_and_interval(self, rows: Rows) -> tuple[Array, Array, Array]:
+        """Return calibrated probabilities with low and high, without reasons."""
+        raw = self._raw(self._columns(rows))
+        return expit(self.calibration.margin(raw)), *self.calibration.interval(raw)
 
     def score(self, rows: Rows) -> Scores:
         """Return probabilities with interval and reasons (path-dependent TreeSHAP, Lundberg et al. 2018)."""
@@ -242,19 +251,26 @@ def _sign(group: str, profile: Profile, risk: str) -> int:
 
 
 def platt(
-    raw: Array, label: npt.ArrayLike, officer: npt.NDArray[np.int32], *, draws: int = DRAWS, seed: int = 0
+    raw: Array,
+    label: npt.ArrayLike,
+    officer: npt.NDArray[np.int32],
+    *,
+    weight: npt.ArrayLike | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
 ) -> Calibration:
     """Return Platt's curve fitted to raw scores and outcomes, with a bootstrap over officers (Platt 1999)."""
     outcome = np.asarray(label, dtype=np.float64)
-    if len(np.unique(outcome)) < 2 or np.ptp(raw) == 0:
-        rate = (outcome.sum() + 0.5) / (len(outcome) + 1)
+    counted = np.ones(len(raw)) if weight is None else np.asarray(weight, dtype=np.float64)
+    if len(np.unique(outcome[counted > 0])) < 2 or np.ptp(raw) == 0:
+        rate = (counted @ outcome + 0.5) / (counted.sum() + 1)
         return Calibration(math.log(rate / (1 - rate)), 0.0)
-    intercept, slope = _curve(raw, outcome, np.ones(len(raw)))
+    intercept, slope = _curve(raw, outcome, counted)
     generator = np.random.default_rng(seed)
     persons, number = np.unique(officer, return_inverse=True)
     drawn = []
     for _ in range(draws):
-        taken = generator.multinomial(len(persons), np.full(len(persons), 1 / len(persons)))[number].astype(np.float64)
+        taken = counted * generator.multinomial(len(persons), np.full(len(persons), 1 / len(persons)))[number]
         if 0 < (taken * outcome).sum() < taken.sum():
             drawn.append(_newton(raw, outcome, taken, start=(intercept, slope)))
     return Calibration(intercept, slope, tuple(drawn))

@@ -1,8 +1,8 @@
 """What training found: every contender by every metric with its interval, as a table and as JSON. Judges nothing."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 from rich import box
 from rich.console import Console as Terminal
@@ -12,7 +12,8 @@ from features.months import month_text
 from training.dataset import TrainingSet
 from training.folds import Fold
 from training.gate import MODEL as MODEL
-from training.metrics import Figure
+from training.metrics import Figure, officer_draws
+from training.validation import OutOfFold
 
 SHOWN = {
     "auc": "AUC",
@@ -30,6 +31,18 @@ SHOWN = {
 }
 
 
+class Section(Protocol):
+    """One more audit in a report: plain values for the card, sentences for the terminal."""
+
+    def card(self) -> Any:
+        """Return plain values."""
+        ...
+
+    def lines(self) -> list[str]:
+        """Return what is printed."""
+        ...
+
+
 @dataclass(frozen=True)
 class Report:
     """Figures of all contenders on the same folds, and what they were computed on."""
@@ -45,16 +58,12 @@ class Report:
     folds: tuple[Mapping[str, Any], ...]
     figures: Mapping[str, Mapping[str, Figure]]
     months: Mapping[str, Mapping[int, float]]
+    sections: Mapping[str, Section] = field(default_factory=dict)
 
     @classmethod
-    def of(
-        cls,
-        rows: TrainingSet,
-        folds: Sequence[Fold],
-        found: tuple[Mapping[str, Mapping[str, Figure]], Mapping[str, Mapping[int, float]], int],
-    ) -> "Report":
-        """Return the report of a training set judged on folds: figures, average precision by month, trials."""
-        table, months, trials = found
+    def of(cls, rows: TrainingSet, folds: Sequence[Fold], found: OutOfFold, *, trials: int = 0) -> "Report":
+        """Return the report of a training set judged on folds, with figures and intervals of every contender."""
+        table = found.table(officer_draws(int(rows.officer.max()) + 1))
         return cls(
             risk=rows.risk,
             until=rows.until,
@@ -66,8 +75,12 @@ class Report:
             trials=trials,
             folds=tuple(_fold_row(rows, fold) for fold in folds),
             figures=table,
-            months=months,
+            months=found.months(),
         )
+
+    def extended(self, sections: Mapping[str, Section]) -> "Report":
+        """Return the report with further sections, by their key in the card."""
+        return replace(self, sections={**self.sections, **sections})
 
     def value(self, contender: str, metric: str = "average_precision") -> float:
         """Return one figure."""
@@ -91,6 +104,7 @@ class Report:
                 name: {month_text(month): round(found, 6) for month, found in row.items()}
                 for name, row in self.months.items()
             },
+            **{key: section.card() for key, section in self.sections.items()},
         }
 
     def lines(self) -> list[str]:
@@ -129,7 +143,8 @@ class Report:
         terminal = Terminal(width=max(80, 24 + 24 * len(self.figures)), force_terminal=False, color_system=None)
         with terminal.capture() as capture:
             terminal.print(self.table())
-        return "\n".join([*self.lines(), capture.get().rstrip()])
+        audits = [line for section in self.sections.values() for line in section.lines()]
+        return "\n".join([*self.lines(), capture.get().rstrip(), *audits])
 
 
 def _fold_row(rows: TrainingSet, fold: Fold) -> dict[str, Any]:

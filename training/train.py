@@ -1,0 +1,145 @@
+"""The story of training: folds, the search for a recipe, rivals and audits, then the final fit on everything known."""
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import version as installed
+from typing import Any
+
+from features.engine import FeatureRows
+from features.errors import Refusal
+from features.histories.tables import Histories
+from features.months import month_text
+from features.profile import Profile
+from training.comparison import Incumbent, compared
+from training.dataset import TrainingSet, shared_rows, training_set
+from training.fitting import Fitted, fit
+from training.folds import Fold
+from training.model import RiskModel
+from training.recipe import Recipe
+from training.report import Report, Section
+from training.search import NO_SEARCH, Search, best_recipe
+from training.validation import OutOfFold, judged_folds, validate
+
+Steps = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model, how it was judged, and what it said of the test rows of its folds."""
+
+    model: RiskModel
+    report: Report
+    found: OutOfFold
+
+
+def train(
+    histories: Histories,
+    risk: str,
+    *,
+    until: int | None = None,
+    search: Search = NO_SEARCH,
+    incumbent: Incumbent | None = None,
+    shared: FeatureRows | None = None,
+    progress: Steps | None = None,
+) -> Trained:
+    """Return the model of a risk trained on what was known by ``until``, and its report on temporal folds.
+
+    ``search`` says how many recipes are tried and for how long; ``incumbent`` is the champion that the new one is
+    compared with on the same folds; ``shared`` may hold feature rows that were computed for several risks at once
+    (dataset.shared_rows). Raises a Refusal when there is too little to learn from; it says what is missing.
+    """
+    step = progress or (lambda _: None)
+    rows = training_set(histories, risk, until=until, shared=shared)
+    step(1)
+    folds = judged_folds(rows, histories.profile)
+    recipe = best_recipe(rows, folds, histories.profile, search=search, progress=step)
+    found = validate(rows, folds, histories.profile, recipe)
+    step(1)
+    report = Report.of(rows, folds, found, trials=search.trials)
+    report = report.extended(_sections(histories, rows, (folds, recipe, found, incumbent)))
+    step(1)
+    fitted = fit(rows, histories.profile, recipe=recipe)
+    step(1)
+    card = {**report.card(), **_provenance(rows, histories.profile, (recipe, fitted))}
+    return Trained(fitted.model(risk, card), report, found)
+
+
+def train_all(
+    histories: Histories,
+    risks: Sequence[str],
+    *,
+    until: int | None = None,
+    search: Search = NO_SEARCH,
+    incumbents: Mapping[str, Incumbent] | None = None,
+    progress: Steps | None = None,
+) -> dict[str, Trained | Refusal]:
+    """Return for each risk what ``train`` returns, or the Refusal that it raised.
+
+    The risks share one walk through the months and are trained side by side, a thread each: the same models as
+    one after the other. ``progress`` is told 1 for each of ``steps_of`` steps.
+    """
+    shared = shared_rows(histories, risks, until=until) if len(risks) > 1 else None
+    champions = incumbents or {}
+
+    def one(risk: str) -> Trained | Refusal:
+        try:
+            return train(
+                histories,
+                risk,
+                until=until,
+                search=search,
+                incumbent=champions.get(risk),
+                shared=shared,
+                progress=progress,
+            )
+        except Refusal as refusal:
+            return refusal
+
+    with ThreadPoolExecutor(max_workers=min(len(risks), os.cpu_count() or 1)) as threads:
+        return dict(zip(risks, threads.map(one, risks), strict=True))
+
+
+def steps_of(risks: Sequence[str], search: Search = NO_SEARCH) -> int:
+    """Return how many steps ``train_all`` reports for its progress bar."""
+    return (4 + search.trials) * len(risks)
+
+
+def _sections(
+    histories: Histories,
+    rows: TrainingSet,
+    judged: tuple[Sequence[Fold], Recipe, OutOfFold, Incumbent | None],
+) -> dict[str, Section]:
+    """The audits beside the figures, by the key under which they stand in the card."""
+    folds, recipe, found, incumbent = judged
+    sections: dict[str, Section] = {}
+    if incumbent is not None:
+        sections["comparison"] = compared(rows, folds, histories.profile, mine=(recipe, found), incumbent=incumbent)
+    return sections
+
+
+def _provenance(rows: TrainingSet, profile: Profile, made: tuple[Recipe, Fitted]) -> dict[str, Any]:
+    recipe, fitted = made
+    digest = hashlib.sha256(profile.model_dump_json().encode()).hexdigest()
+    return {
+        "recipe": {**recipe.as_json(), "digest": recipe.digest},
+        "settings": dict(recipe.settings),
+        "trees": fitted.trees,
+        "profile": {"name": profile.settings.name, "sha256": digest},
+        "trained_on": {
+            "from": month_text(rows.as_ofs[0]),
+            "to": month_text(rows.as_ofs[-1]),
+            "until": month_text(rows.until),
+        },
+        "calibrated_on": {
+            "fitted_to": month_text(fitted.split.fit[-1]),
+            "from": month_text(fitted.split.later[0]),
+            "to": month_text(fitted.split.later[-1]),
+            "other_officers": not fitted.split.apart,
+        },
+        "refit": "fitted again to all months with the same number of trees; the calibration's slope is the first "
+        "fit's, its level that of the last labelled months",
+        "versions": {name: installed(name) for name in ("lightgbm", "scikit-learn", "numpy")},
+    }

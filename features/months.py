@@ -48,6 +48,11 @@ def last_day(months: npt.ArrayLike) -> npt.NDArray[np.int32]:
     return first_day(np.asarray(months, dtype="int64") + 1) - np.int32(1)
 
 
+def month_of(day: dt.date) -> int:
+    """Return the month number of a date."""
+    return day.year * 12 + day.month - 1
+
+
 def month_end(month: int) -> dt.date:
     """Return the last day of the month as a date."""
     return dt.date(1970, 1, 1) + dt.timedelta(days=int(last_day(month)))

@@ -18,6 +18,7 @@ from features.errors import Refusal
 MIGRATIONS = Path(__file__).parent / "migrations"
 ONE_MIGRATION_AT_A_TIME = 7_317_331
 """Key of the advisory lock that a migration holds in PostgreSQL."""
+WRITES = "jingxing_writes"
 
 
 def open_database(home: Path, url: str | None = None) -> Engine:
@@ -50,9 +51,13 @@ def migrate(connection: Connection) -> None:
 
 
 @contextmanager
-def transaction(engine: Engine) -> Iterator[Session]:
-    """Give a session whose work is committed as a whole, or not at all."""
-    with Session(engine, expire_on_commit=False) as session, session.begin():
+def transaction(engine: Engine, *, writes: bool = True) -> Iterator[Session]:
+    """Give a session whose work is committed as a whole, or not at all.
+
+    In SQLite a writer takes its turn at the start: one that had read first could not write after another did.
+    """
+    held = engine.execution_options(**{WRITES: writes})
+    with Session(held, expire_on_commit=False) as session, session.begin():
         yield session
 
 
@@ -76,11 +81,18 @@ def _engine(home: Path, url: str | None) -> Engine:
         ) from None
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _steady)
+        event.listen(engine, "begin", _begin)
     return engine
 
 
+def _begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(WRITES, True)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
 def _steady(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # transactions are begun by _begin, not by the driver
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=10000"):
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=30000"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

@@ -27,12 +27,18 @@ class Kind(Enum):
     """The kinds of problem: (status, title zh, title en)."""
 
     MALFORMED = (400, "请求无法读取", "The request can't be read")
+    SIGN_IN = (401, "请先登录", "Sign in first")
+    FORBIDDEN = (403, "无权进行此操作", "Not allowed")
+    CHANGE_PASSWORD = (403, "请先修改初始密码", "Change the first password")
+    FOREIGN_FORM = (403, "表单无效", "The form is not one of ours")
     NOT_FOUND = (404, "没有找到", "Not found")
     NOT_ALLOWED = (405, "不支持这种请求方式", "This method is not supported here")
     LIST_CHANGED = (409, "名单已更新", "The list has changed")
+    DECIDED_MEANWHILE = (409, "他人已先行处理", "Somebody decided meanwhile")
     TOO_LARGE = (413, "请求过大", "The request is too large")
     WRONG_HOST = (421, "主机名不符", "Wrong host name")
     INVALID = (422, "请求内容有误", "The request has mistakes")
+    TOO_MANY = (429, "请求过于频繁", "Too many requests")
     OURS = (500, "系统内部错误", "Something of ours failed")
     NOT_READY = (503, "尚未就绪", "Not ready")
 

@@ -14,6 +14,12 @@ from serving.problems import Kind, Problem
 
 
 def session_of(request: Request) -> Iterator[Session]:
+    """Give a session for reading."""
+    with transaction(request.app.state.engine, writes=False) as session:
+        yield session
+
+
+def writing_session_of(request: Request) -> Iterator[Session]:
     """Give a session; what it changed is committed, or the request fails."""
     with transaction(request.app.state.engine) as session:
         yield session
@@ -21,6 +27,7 @@ def session_of(request: Request) -> Iterator[Session]:
 
 # With the default scope FastAPI commits after the answer is sent: a failing commit would still say 200.
 Database = Annotated[Session, Depends(session_of, scope="function")]
+Writing = Annotated[Session, Depends(writing_session_of, scope="function")]
 
 
 def as_of_of(

@@ -2,7 +2,12 @@
 
 from alembic import context
 
+from serving.access import tables as access
+from serving.decisions import tables as decisions
 from serving.tables import Table
+
+MODULES = (access, decisions)
+"""Tables are known once their module is imported."""
 
 context.configure(
     connection=context.config.attributes["connection"],

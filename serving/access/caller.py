@@ -1,0 +1,141 @@
+"""The caller of a request: read from cookie or token, checked against the permission that its route declares."""
+
+import datetime as dt
+import hmac
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from sqlalchemy import select
+
+from serving.access import credentials
+from serving.access.audit import Actor, record
+from serving.access.roles import PERMISSIONS_OF, Permission, Role
+from serving.access.sight import Sight
+from serving.access.tables import Account, SignedIn
+from serving.database import transaction
+from serving.problems import Kind, Problem
+from serving.sessions import Database
+
+COOKIE = "jingxing"
+FORM_FIELD, HEADER = "csrf", "x-csrf-token"
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks: an account signed in by cookie (``secret``) or by token."""
+
+    actor: Actor
+    account_id: int
+    role: Role
+    permissions: frozenset[Permission]
+    sight: Sight
+    must_change: bool
+    secret: str | None
+
+    @property
+    def csrf(self) -> str:
+        """What this browser's forms send back; empty for a program."""
+        return credentials.csrf_token(self.secret) if self.secret else ""
+
+
+def caller_of(request: Request, database: Database) -> Caller | None:
+    """Return who asks; None where nobody is signed in. A token that is not good is a problem, not nobody."""
+    header = request.headers.get("authorization", "")
+    salt: str = request.app.state.salt
+    if header:
+        scheme, _, secret = header.partition(" ")
+        found = credentials.bearer(database, secret.strip()) if scheme.lower() == "bearer" else None
+        if found is None:
+            raise Problem(Kind.SIGN_IN, "The token is not good: unknown, over or revoked. 令牌无效。")
+        account, token = found
+        granted = frozenset(Permission(name) for name in token.permissions) or PERMISSIONS_OF[Role(account.role)]
+        return _caller(account, granted & PERMISSIONS_OF[Role(account.role)], salt)
+    secret = request.cookies.get(COOKIE, "")
+    held = credentials.holder(database, secret) if secret else None
+    if held is None:
+        return None
+    account, signed = held
+    if credentials.stale(signed):
+        _seen(request, signed.digest)
+    return _caller(account, PERMISSIONS_OF[Role(account.role)], salt, secret=secret)
+
+
+MaybeCaller = Annotated[Caller | None, Depends(caller_of, scope="function")]
+
+
+class Needs:
+    """The dependency of a route: refuses who is not signed in, may not, or sends a form that is not ours."""
+
+    def __init__(self, permission: Permission, *, before_change: bool = False) -> None:
+        self.permission = permission
+        self.before_change = before_change
+
+    async def __call__(self, request: Request, caller: MaybeCaller) -> None:
+        """Let the caller pass, or raise the problem; a refusal is written to the audit chain."""
+        if caller is not None and request.method not in SAFE and caller.secret is not None:
+            await _same_browser(request, caller)
+        if self.permission is Permission.OPEN:
+            return
+        if caller is None:
+            raise Problem(Kind.SIGN_IN, "Sign in first. 请先登录。")
+        if caller.must_change and caller.secret is not None and not self.before_change:
+            raise Problem(Kind.CHANGE_PASSWORD, "Choose a password of your own first. 请先修改初始密码。")
+        if self.permission not in caller.permissions:
+            refused(request, caller, self.permission.value)
+            raise Problem(Kind.FORBIDDEN, "Your role may not do this. 您的角色无权进行此操作。")
+
+
+def needs(permission: Permission, *, before_change: bool = False) -> Any:
+    """Return the dependency for a route: ``dependencies=[needs(Permission.SEE_LISTS)]``."""
+    return Depends(Needs(permission, before_change=before_change))
+
+
+def the_caller(caller: MaybeCaller) -> Caller:
+    """Return who asks, on a route that needs somebody."""
+    if caller is None:
+        raise Problem(Kind.SIGN_IN, "Sign in first. 请先登录。")
+    return caller
+
+
+TheCaller = Annotated[Caller, Depends(the_caller)]
+
+
+def refused(request: Request, caller: Caller, what: str) -> None:
+    """Write a refusal to the audit chain, in a transaction of its own: the request's own is rolled back."""
+    with transaction(request.app.state.engine) as session:
+        route = request.scope.get("route")
+        record(session, caller.actor, "refused", getattr(route, "path", ""), permission=what, method=request.method)
+
+
+def _caller(account: Account, granted: frozenset[Permission], salt: str, *, secret: str | None = None) -> Caller:
+    role = Role(account.role)
+    return Caller(
+        actor=Actor(account.name, account.role),
+        account_id=account.id,
+        role=role,
+        permissions=granted,
+        sight=Sight(role, tuple(account.units), account.officer_id, salt),
+        must_change=account.must_change,
+        secret=secret,
+    )
+
+
+async def _same_browser(request: Request, caller: Caller) -> None:
+    """A change by cookie must come from our own page: same origin, and the secret that its forms carry."""
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise Problem(Kind.FOREIGN_FORM, "This was sent from another site. 请求来自其他站点。")
+    given = request.headers.get(HEADER, "")
+    if not given and request.headers.get("content-type", "").split(";")[0] in FORMS:
+        given = str((await request.form()).get(FORM_FIELD, ""))
+    if not hmac.compare_digest(given.encode(), caller.csrf.encode()):
+        raise Problem(Kind.FOREIGN_FORM, "The form is too old: open the page again. 表单已过期，请重新打开页面。")
+
+
+def _seen(request: Request, digest: str) -> None:
+    with transaction(request.app.state.engine) as session:
+        signed = session.scalar(select(SignedIn).where(SignedIn.digest == digest))
+        if signed is not None:
+            signed.seen_at = dt.datetime.now(dt.UTC)

@@ -1,0 +1,58 @@
+"""What one caller may see: the purpose firewall as conditions of a query. Templates decide nothing."""
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, false, true
+
+from serving.access.roles import MAY_SEE, SCOPE_OF, Field, Reach, Role
+
+
+@dataclass(frozen=True)
+class Sight:
+    """Whose records and which of their fields a caller may see.
+
+    ``units`` are a commander's, ``officer_id`` is an officer's own; ``salt`` makes the pseudonyms of this home.
+    """
+
+    role: Role
+    units: tuple[str, ...] = ()
+    officer_id: str | None = None
+    salt: str = ""
+
+    @property
+    def purposes(self) -> tuple[str, ...]:
+        """The purposes of which the caller may see any field of a person."""
+        return tuple(purpose for purpose, fields in MAY_SEE[self.role].items() if fields)
+
+    def fields(self, purpose: str) -> frozenset[Field]:
+        """Return the fields that may be seen for a purpose; an unknown purpose shows nothing."""
+        return MAY_SEE[self.role].get(purpose, frozenset())
+
+    def lists(self, purpose_column: Any) -> ColumnElement[bool]:
+        """Return the condition for lists whose purpose the caller may know of."""
+        condition: ColumnElement[bool] = purpose_column.in_(self.purposes)
+        return condition
+
+    def persons(self, *, officer: Any, unit: Any) -> ColumnElement[bool]:
+        """Return the condition for persons within the caller's reach, over two columns."""
+        reach = SCOPE_OF[self.role]
+        if reach is Reach.FORCE:
+            return true()
+        if reach is Reach.UNITS:
+            mine: ColumnElement[bool] = unit.in_(self.units)
+            return mine
+        if reach is Reach.SELF and self.officer_id:
+            own: ColumnElement[bool] = officer == self.officer_id
+            return own
+        return false()
+
+    def shown_id(self, officer_id: str, purpose: str) -> str:
+        """Return the number, or this home's pseudonym of it where the caller may not see the number."""
+        return officer_id if Field.OFFICER_ID in self.fields(purpose) else self.pseudonym(officer_id)
+
+    def pseudonym(self, officer_id: str) -> str:
+        """Return a pseudonym that can't be turned back without this home's secret."""
+        return "P-" + hmac.new(self.salt.encode(), officer_id.encode(), hashlib.sha256).hexdigest()[:12]

@@ -1,0 +1,1 @@
+"""What people decide: flags and their reviews, objections, consent, requests for help, published lists."""

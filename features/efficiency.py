@@ -5,13 +5,16 @@ deviations from the post, shrunk where an officer has few observations. Exempt t
 left out and never counted as zero.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from features.asknown import KnownCube
 from features.cohort import Standing, standing
-from features.histories.tables import Floats, Histories
+from features.histories.tables import Floats, Histories, Ints
 from features.months import first_day, last_day
 from features.profile import ASSESSED, Measure, Post, Profile, Rate
 from features.statistics import FEWEST, vs_peers
@@ -26,18 +29,60 @@ BONUS_UNIT = 0.1
 """A bonus of weight 1 lifts quality by so many standard deviations per unit, at most 1 in all."""
 
 
+class Cells(Protocol):
+    """What is known of each measure, period (slot) and officer; a KnownCube is one whose periods are months."""
+
+    @property
+    def profile(self) -> Profile:
+        """What the measures mean."""
+
+    @property
+    def value(self) -> Floats:
+        """The period's number: 0 in an empty cell of a summed measure, NaN otherwise."""
+
+    @property
+    def count(self) -> Ints:
+        """How many rows occurred in the period."""
+
+    @property
+    def direct(self) -> Ints:
+        """How many of them are no long work."""
+
+    @property
+    def spans(self) -> Ints:
+        """How much long work covers the period."""
+
+
 @dataclass(frozen=True)
 class Observed:
-    """An indicator in one month: its value (exposure-adjusted, NaN = left out) and how much it rests on, 0 to 1."""
+    """An indicator in one period: its value (exposure-adjusted, NaN = left out) and how much it rests on.
+
+    ``reliability`` is that between 0 and 1; ``weight`` in its own unit: the share of the period at work, the
+    number of ratings, the rate's denominator.
+    """
 
     value: Floats
     reliability: Floats
+    weight: Floats
+
+
+@dataclass(frozen=True)
+class PostScores:
+    """The officers of one post in one period, one entry each (NaN = not assessed).
+
+    ``dimension`` holds the score of each dimension of the post; ``index`` is their mean, not standardised yet.
+    """
+
+    members: npt.NDArray[np.int64]
+    dimension: Mapping[str, Floats]
+    index: Floats
 
 
 def monthly_index(given: Histories, cube: KnownCube, months: range) -> Floats:
     """Return the index as known by ``cube.now``: [month, officer], mean 0 and SD 1 within post and month.
 
-    NaN where a month isn't assessed: no posting, exempt, only long work in hand, or fewer than five peers.
+    NaN where a month isn't assessed: no posting, exempt, only long work in hand, or fewer than five peers. Each
+    month has the weights of the profile's version that was valid in it.
     """
     found = np.full((len(months), len(given.officers)), np.nan)
     posts = indicator_posts(given)
@@ -66,96 +111,108 @@ def indicator_posts(given: Histories) -> tuple[Post, ...]:
 
 def _month_scores(cube: KnownCube, posts: tuple[Post, ...], *, month: int, where: Standing) -> Floats:
     scores = np.full(cube.value.shape[2], np.nan)
-    exposure = _exposure(cube, month)
+    days = float(last_day(month) - first_day(month) + 1)
+    exposure = exposures(cube, slot=cube.slot(month), days=days)
     for number, post in enumerate(posts):
         members = np.flatnonzero(where.post == number)
         if len(members) >= FEWEST and post.indicators:
-            scores[members] = _post_scores(cube, post, month=month, members=members, exposure=exposure[members])
+            there = exposure[members]
+            found = post_scores(cube, post.at(month), slot=cube.slot(month), members=members, exposure=there)
+            scores[members] = found.index
     return scores
 
 
-def _exposure(cube: KnownCube, month: int) -> Floats:
-    """Return the share of the month that was not exempt; NaN where it is too little to assess."""
-    days = float(last_day(month) - first_day(month) + 1)
-    away = np.zeros(cube.value.shape[2])
-    for number, key in enumerate(cube.profile.measure_keys):
-        if cube.profile.measures[key].exempt:
-            away = away + np.nan_to_num(cube.value[number, cube.slot(month)])
+def exposures(cells: Cells, *, slot: int, days: float) -> Floats:
+    """Return everyone's share of a period of so many days that was not exempt; NaN where too little to assess."""
+    away = np.zeros(cells.value.shape[2])
+    for number, key in enumerate(cells.profile.measure_keys):
+        if cells.profile.measures[key].exempt:
+            away = away + np.nan_to_num(cells.value[number, slot])
     share = np.clip(1.0 - away / days, 0.0, 1.0)
     return np.where(share > EXEMPT_FROM, share, np.nan)
 
 
-def _post_scores(cube: KnownCube, post: Post, *, month: int, members: np.ndarray, exposure: Floats) -> Floats:
-    """Return the mean of the dimension scores, each a weighted mean of its indicators that were observed."""
-    busy = _long_work(cube, post, month=month, members=members)
+def post_scores(cells: Cells, post: Post, *, slot: int, members: npt.NDArray[np.int64], exposure: Floats) -> PostScores:
+    """Return the dimension scores of a post's officers, each a weighted mean of its indicators that were observed."""
+    busy = long_work(cells, post, slot=slot, members=members)
     total, dimensions = np.zeros(len(members)), np.zeros(len(members))
+    found: dict[str, Floats] = {}
     for dimension, weights in post.indicators.items():
         score, weight = np.zeros(len(members)), np.zeros(len(members))
         for key, share in weights.items():
-            seen = _observed(cube, key, month=month, members=members, exposure=exposure, busy=busy)
-            z = _standardised(seen) * _direction(cube.profile, key)
+            seen = observed(cells, key, slot=slot, members=members, exposure=exposure, busy=busy)
+            z = standardised(seen) * seen.reliability * direction(cells.profile, key)
             there = ~np.isnan(z)
             score = score + np.where(there, share * z, 0.0)
             weight = weight + np.where(there, share, 0.0)
         known = weight > 0
-        bonus = _bonus(cube, post, month=month, members=members) if dimension == "quality" else 0.0
-        total = total + np.where(known, score / np.where(known, weight, 1.0) + bonus, 0.0)
+        lift: Any = bonus(cells, post, slot=slot, members=members) if dimension == "quality" else 0.0
+        mean = score / np.where(known, weight, 1.0) + lift
+        total = total + np.where(known, mean, 0.0)
         dimensions = dimensions + known
-    score = total / np.where(dimensions > 0, dimensions, np.nan)
-    return np.where(np.isnan(exposure), np.nan, score)
+        found[dimension] = np.where(known & ~np.isnan(exposure), mean, np.nan)
+    index = np.where(np.isnan(exposure), np.nan, total / np.where(dimensions > 0, dimensions, np.nan))
+    return PostScores(members, found, index)
 
 
-def _long_work(cube: KnownCube, post: Post, *, month: int, members: np.ndarray) -> np.ndarray:
+def long_work(cells: Cells, post: Post, *, slot: int, members: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """Return who, in a case-reviewed post, has long work in hand: closed since, or recorded as in hand."""
     if post.review != "case":
         return np.zeros(len(members), dtype=bool)
-    slot = cube.slot(month)
-    busy = np.asarray((cube.spans[:, slot, members] > 0).any(axis=0))
+    busy = np.asarray((cells.spans[:, slot, members] > 0).any(axis=0))
     for key in post.in_hand:
-        busy |= cube.count[cube.profile.measure_number[key], slot, members] > 0
+        busy |= cells.count[cells.profile.measure_number[key], slot, members] > 0
     return busy
 
 
-def _observed(
-    cube: KnownCube, key: str, *, month: int, members: np.ndarray, exposure: Floats, busy: np.ndarray
+def observed(
+    cells: Cells,
+    key: str,
+    *,
+    slot: int,
+    members: npt.NDArray[np.int64],
+    exposure: Floats,
+    busy: npt.NDArray[np.bool_],
 ) -> Observed:
-    if key in cube.profile.settings.rates:
-        return _rate(cube, cube.profile.settings.rates[key], month=month, members=members)
-    number, slot = cube.profile.measure_number[key], cube.slot(month)
-    value = cube.value[number, slot, members]
-    if cube.profile.measures[key].aggregate == "sum":
-        only_shares = busy & (cube.direct[number, slot, members] == 0)
-        return Observed(np.where(only_shares, np.nan, value / exposure), exposure)
-    count = cube.count[number, slot, members]
-    return Observed(value, count / (count + OBSERVATIONS))
+    """Return an indicator (a measure or a rate) of a post's officers in one period, adjusted for exposure."""
+    if key in cells.profile.settings.rates:
+        return _rate(cells, cells.profile.settings.rates[key], slot=slot, members=members)
+    number = cells.profile.measure_number[key]
+    value = cells.value[number, slot, members]
+    if cells.profile.measures[key].aggregate == "sum":
+        only_shares = busy & (cells.direct[number, slot, members] == 0)
+        return Observed(np.where(only_shares, np.nan, value / exposure), exposure, exposure)
+    count = cells.count[number, slot, members]
+    return Observed(value, count / (count + OBSERVATIONS), count.astype(np.float64))
 
 
-def _rate(cube: KnownCube, rate: Rate, *, month: int, members: np.ndarray) -> Observed:
-    slot, number = cube.slot(month), cube.profile.measure_number
-    per = np.nan_to_num(cube.value[number[rate.per], slot, members])
-    of = np.nan_to_num(cube.value[number[rate.of], slot, members])
+def _rate(cells: Cells, rate: Rate, *, slot: int, members: npt.NDArray[np.int64]) -> Observed:
+    number = cells.profile.measure_number
+    per = np.nan_to_num(cells.value[number[rate.per], slot, members])
+    of = np.nan_to_num(cells.value[number[rate.of], slot, members])
     there = per > 0
     usual = float(np.median(per[there])) if there.any() else 1.0
     value = np.where(there, rate.times * of / np.where(there, per, 1.0), np.nan)
-    return Observed(value, per / (per + usual / OBSERVATIONS))
+    return Observed(value, per / (per + usual / OBSERVATIONS), np.where(there, per, 0.0))
 
 
-def _standardised(seen: Observed) -> Floats:
+def standardised(seen: Observed) -> Floats:
+    """Return standard deviations from the middle of those seen, at most EXTREME; NaN where nobody differs."""
     same = np.zeros(len(seen.value), dtype=np.int32)
     if np.nanmax(seen.value, initial=-np.inf) <= np.nanmin(seen.value, initial=np.inf):
         return np.full(len(seen.value), np.nan)  # nobody differs: it says nothing
-    return np.clip(vs_peers(seen.value, same, 1), -EXTREME, EXTREME) * seen.reliability
+    return np.clip(vs_peers(seen.value, same, 1), -EXTREME, EXTREME)
 
 
-def _direction(profile: Profile, key: str) -> float:
+def direction(profile: Profile, key: str) -> float:
+    """Return 1, or -1 where less of a measure or rate is better."""
     part: Measure | Rate = profile.measures.get(key) or profile.settings.rates[key]
     return -1.0 if part.better == "down" else 1.0
 
 
-def _bonus(cube: KnownCube, post: Post, *, month: int, members: np.ndarray) -> Floats:
+def bonus(cells: Cells, post: Post, *, slot: int, members: npt.NDArray[np.int64]) -> Floats:
+    """Return by how many standard deviations the bonus items of a period lift quality, at most 1."""
     lift = np.zeros(len(members))
     for key, weight in post.bonus.items():
-        lift = lift + BONUS_UNIT * weight * np.nan_to_num(
-            cube.value[cube.profile.measure_number[key], cube.slot(month), members]
-        )
+        lift = lift + BONUS_UNIT * weight * np.nan_to_num(cells.value[cells.profile.measure_number[key], slot, members])
     return np.minimum(lift, 1.0)

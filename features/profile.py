@@ -1,50 +1,53 @@
 """The profile: what a force's measures, posts, risks and actions mean. YAML is read here and nowhere else."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from features.assessment.rules import AssessmentRules
 from features.errors import Refusal
 from features.policy import Policy
+from features.profile_checks import inconsistencies
+from features.texts import Month, Part, as_valid, ascending, both
+from features.texts import Text as Text
 
 BUILT_IN = Path(__file__).parent / "profiles"
 FILES = ("profile.yaml", "measures.yaml", "posts.yaml", "risks.yaml", "actions.yaml")
-ASSESSED = ("workload", "quality", "satisfaction")
+Assessed = Literal["workload", "quality", "satisfaction"]
+ASSESSED: tuple[Assessed, ...] = ("workload", "quality", "satisfaction")
 """The three dimensions of the assessment; wellbeing, honour and action are never assessed."""
 
 KEY = r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$"
 Key = Annotated[str, Field(pattern=KEY)]
 Dimension = Literal["workload", "quality", "satisfaction", "wellbeing", "honour", "action"]
+Kind = Literal["attendance", "paperwork", "activity", "outcome", "residents", "superiors"]
+Review = Literal["week", "month", "quarter", "case"]
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Versions = TypeVar("Versions", bound=Iterable[Any])
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+def _in_order(value: Versions) -> Versions:
+    ascending(tuple(value))
+    return value
 
 
-class Text(_Part):
-    """A text in both languages."""
+class MeasureVersion(Part):
+    """What a measure is worth from a month on."""
 
-    zh: str
-    en: str
-
-    def get(self, language: str) -> str:
-        """Return the text in ``zh`` or ``en``."""
-        return self.zh if language == "zh" else self.en
+    valid_from: Month
+    points: float | None = Field(default=None, allow_inf_nan=False)
+    difficulty: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    negative_list: bool | None = None
 
 
-def _both(value: Any) -> Any:
-    return {"zh": value, "en": value} if isinstance(value, str) else value
-
-
-class Measure(_Part):
+class Measure(Part):
     """One thing that is counted or rated: a row of measures.yaml."""
 
     label: Text | None = None
@@ -61,32 +64,67 @@ class Measure(_Part):
     """Its days are looked at too: days in a row, back-to-back pairs."""
     exempt: bool = False
     """Its value counts days away from the post's work (leave, secondment, declared operation)."""
+    kind: Kind | None = None
+    """What weight on it rewards; for the lint of the assessment and its blind spots."""
+    difficulty: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    """Points are multiplied by it."""
+    versions: tuple[MeasureVersion, ...] = ()
+    """Points, difficulty and negative list that hold from a month on."""
 
-    _labels = field_validator("label", "unit", mode="before")(_both)
+    _labels = field_validator("label", "unit", mode="before")(both)
+    _order = field_validator("versions")(_in_order)
+
+    def at(self, month: int) -> "Measure":
+        """Return the measure as its versions have it in a month."""
+        return as_valid(self, self.versions, month)
 
 
-class Post(_Part):
+Indicators = dict[Assessed, dict[str, Weight]]
+
+
+class PostVersion(Part):
+    """What of a post's rules holds from a month on; what is not named stays as it was."""
+
+    valid_from: Month
+    risk_coefficient: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    load_coefficient: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    review: Review | None = None
+    indicators: Indicators | None = None
+    bonus: dict[str, Weight] | None = None
+    in_hand: tuple[str, ...] | None = None
+
+
+class Post(Part):
     """One post: its indicators with weights inside each dimension, and its assessment window."""
 
     label: Text | None = None
     risk_coefficient: float = Field(default=1.0, gt=0, allow_inf_nan=False)
-    review: Literal["week", "month", "quarter", "case"] = "month"
-    indicators: dict[Literal["workload", "quality", "satisfaction"], dict[str, Weight]] = Field(default_factory=dict)
+    load_coefficient: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    """Points of the post are multiplied by it, as by the risk coefficient."""
+    review: Review = "month"
+    indicators: Indicators = Field(default_factory=dict)
     bonus: dict[str, Weight] = Field(default_factory=dict)
     in_hand: tuple[str, ...] = ()
     """Measures whose events in a month say that long work is in hand and not yet closed."""
+    versions: tuple[PostVersion, ...] = ()
+    """Weights and coefficients that hold from a month on."""
 
-    _labels = field_validator("label", mode="before")(_both)
+    _labels = field_validator("label", mode="before")(both)
+    _order = field_validator("versions")(_in_order)
+
+    def at(self, month: int) -> "Post":
+        """Return the post as its versions have it in a month."""
+        return as_valid(self, self.versions, month)
 
 
-class EventOutcome(_Part):
+class EventOutcome(Part):
     """The sum of a measure's events in the horizon reaches ``at_least``."""
 
     measure: str
     at_least: float = Field(default=1.0, gt=0, allow_inf_nan=False)
 
 
-class IndexOutcome(_Part):
+class IndexOutcome(Part):
     """The mean index of the horizon falls below the own baseline by so many peer standard deviations."""
 
     index: Literal["efficiency"]
@@ -94,7 +132,7 @@ class IndexOutcome(_Part):
     baseline_months: int = Field(default=12, ge=1, le=60)
 
 
-class Risk(_Part):
+class Risk(Part):
     """One risk to predict: a row of risks.yaml."""
 
     label: Text | None = None
@@ -104,8 +142,10 @@ class Risk(_Part):
     purpose: Literal["wellness", "development"] = "development"
     capacity_percent: float = Field(default=2.0, gt=0, le=100)
     """How many of the cohort the team can attend to in a month, in percent (at least 10 persons)."""
+    acted_on: str | None = None
+    """The measure whose events say that help began because a flag of this risk was acted on; never a model input."""
 
-    _labels = field_validator("label", mode="before")(_both)
+    _labels = field_validator("label", mode="before")(both)
 
     @field_validator("outcome", mode="before")
     @classmethod
@@ -119,7 +159,7 @@ class Risk(_Part):
         return min(cohort, max(10, math.ceil(cohort * self.capacity_percent / 100)))
 
 
-class Rate(_Part):
+class Rate(Part):
     """An exposure-adjusted figure: ``times`` x sum of ``of`` / sum of ``per``."""
 
     of: str
@@ -128,10 +168,10 @@ class Rate(_Part):
     label: Text | None = None
     better: Literal["up", "down"] | None = None
 
-    _labels = field_validator("label", mode="before")(_both)
+    _labels = field_validator("label", mode="before")(both)
 
 
-class Sequence(_Part):
+class Sequence(Part):
     """A pattern over two successive days: ``first`` on a day and ``then`` on the next (or same) day."""
 
     first: str
@@ -139,10 +179,10 @@ class Sequence(_Part):
     days_apart: Literal[0, 1] = 1
     label: Text | None = None
 
-    _labels = field_validator("label", mode="before")(_both)
+    _labels = field_validator("label", mode="before")(both)
 
 
-class Settings(_Part):
+class Settings(Part):
     """profile.yaml."""
 
     name: str = "unnamed"
@@ -157,8 +197,10 @@ class Settings(_Part):
     """So many months ahead in the own post lead to training first, or to rotation (practice D2)."""
     policy: Policy = Policy()
     """Bounds of the model gate, life of a flag."""
+    assessment: AssessmentRules = AssessmentRules()
+    """Stars, ladders, warnings, what points buy."""
 
-    _labels = field_validator("label", mode="before")(_both)
+    _labels = field_validator("label", mode="before")(both)
 
     @field_validator("windows_months")
     @classmethod
@@ -168,7 +210,7 @@ class Settings(_Part):
         return tuple(sorted(set(value)))
 
 
-class Action(_Part):
+class Action(Part):
     """One thing that can be offered: a row of actions.yaml."""
 
     label: Text
@@ -196,10 +238,10 @@ class Action(_Part):
     opening: Text | None = None
     """Words for the first conversation."""
 
-    _labels = field_validator("label", "why", "opening", mode="before")(_both)
+    _labels = field_validator("label", "why", "opening", mode="before")(both)
 
 
-class Profile(_Part):
+class Profile(Part):
     """A whole profile, checked when built: every measure named anywhere exists, no cycles."""
 
     settings: Settings
@@ -210,7 +252,7 @@ class Profile(_Part):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Profile":
-        problems = list(_inconsistencies(self))
+        problems = inconsistencies(self)
         if problems:
             raise Refusal("The profile does not hold together:", problems)
         return self
@@ -318,86 +360,6 @@ def _sentence(sections: Mapping[str, str], fault: Mapping[str, Any]) -> str:
     return f"{name}: {key}: {reason.removeprefix('Value error, ')}"
 
 
-def _inconsistencies(profile: Profile) -> "list[str]":
-    known = profile.measures
-    problems: list[str] = []
-
-    def check(where: str, names: Any) -> None:
-        problems.extend(f"{where}: unknown measure '{name}'" for name in names if name not in known)
-
-    if not known:
-        problems.append("measures.yaml: no measure at all")
-    for key, measure in known.items():
-        both = (*measure.raises, *measure.lowers)
-        problems.extend(f"measures.yaml: {key}: unknown risk '{name}'" for name in both if name not in profile.risks)
-        problems.extend(
-            f"measures.yaml: {key}: both raises and lowers '{name}'"
-            for name in measure.raises
-            if name in measure.lowers
-        )
-    for key, post in profile.posts.items():
-        for dimension, weights in post.indicators.items():
-            names = [name for name in weights if name not in profile.settings.rates]
-            check(f"posts.yaml: {key}.indicators.{dimension}", names)
-            problems.extend(
-                f"posts.yaml: {key}.indicators.{dimension}: '{name}' is sensitive and can't be assessed"
-                for name in names
-                if name in known and known[name].sensitive
-            )
-        check(f"posts.yaml: {key}.bonus", post.bonus)
-        check(f"posts.yaml: {key}.in_hand", post.in_hand)
-    for key, risk in profile.risks.items():
-        if isinstance(risk.outcome, EventOutcome):
-            check(f"risks.yaml: {key}.outcome", [risk.outcome.measure])
-    problems.extend(_setting_problems(profile))
-    for key, action in profile.actions.items():
-        check(f"actions.yaml: {key}", [name for name in (action.recorded_as,) if name])
-        check(f"actions.yaml: {key}.reasons", action.reasons)
-        check(f"actions.yaml: {key}.after", action.after)
-        problems.extend(
-            f"actions.yaml: {key}.risks: unknown risk '{name}'" for name in action.risks if name not in profile.risks
-        )
-    return problems
-
-
-def _setting_problems(profile: Profile) -> list[str]:
-    """Rates may name rates, but never in a circle; each derived key is new."""
-    problems: list[str] = []
-    rates, known = profile.settings.rates, profile.measures
-    for key, rate in rates.items():
-        if key in known:
-            problems.append(f"profile.yaml: rates.{key}: there is a measure of that name")
-        problems.extend(
-            f"profile.yaml: rates.{key}: unknown measure '{name}'"
-            for name in (rate.of, rate.per)
-            if name not in known and name not in rates
-        )
-        if _in_circle(key, rates):
-            problems.append(f"profile.yaml: rates.{key}: refers to itself (a cycle)")
-        elif any(name in rates for name in (rate.of, rate.per)):
-            problems.append(f"profile.yaml: rates.{key}: a rate of a rate; name measures instead")
-    for key, sequence in profile.settings.sequences.items():
-        if key in known or key in rates:
-            problems.append(f"profile.yaml: sequences.{key}: there is a measure or rate of that name")
-        for name in (sequence.first, sequence.then):
-            if name not in known:
-                problems.append(f"profile.yaml: sequences.{key}: unknown measure '{name}'")
-    return problems
-
-
-def _in_circle(start: str, rates: Mapping[str, Rate]) -> bool:
-    seen: set[str] = set()
-    ahead = [rates[start].of, rates[start].per]
-    while ahead:
-        name = ahead.pop()
-        if name == start:
-            return True
-        if name in rates and name not in seen:
-            seen.add(name)
-            ahead += [rates[name].of, rates[name].per]
-    return False
-
-
 @dataclass(frozen=True)
 class Default:
     """One row of the table of defaults in the docs."""
@@ -416,10 +378,12 @@ def defaults() -> list[Default]:
         "risks.yaml": Risk,
         "actions.yaml": Action,
     }
-    rows = []
-    for file, model in models.items():
-        for key, field in model.model_fields.items():
-            if not field.is_required():
-                value = field.get_default(call_default_factory=True)
-                rows.append(Default(file, key, str(value)))
-    return rows
+    return [row for file, model in models.items() for row in _defaults(file, model)]
+
+
+def _defaults(file: str, model: type[BaseModel], before: str = "") -> Iterator[Default]:
+    for key, field in model.model_fields.items():
+        if key == "assessment":
+            yield from _defaults(file, AssessmentRules, "assessment.")
+        elif not field.is_required():
+            yield Default(file, before + key, str(field.get_default(call_default_factory=True)))

@@ -17,9 +17,22 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "features": ("features.commands", "features", "Write the feature rows of one or more months."),
     "labels": ("features.commands", "labels", "Write the outcomes of one or more months."),
     "train": ("training.commands", "train", "Fit, judge and register the model of a risk."),
-    "models": ("training.commands", "models", "List the model versions."),
+    "models": ("training.commands", "models", "List the model versions, or what served on a day."),
+    "promote": ("training.registry_commands", "promote", "Make a version champion, through the gate."),
+    "rollback": ("training.registry_commands", "rollback", "Let the champion before the present one serve again."),
+    "verify": ("training.registry_commands", "verify", "Check that the registry's history is as it was written."),
+    "impact": ("training.registry_commands", "impact", "List, draft, sign or withdraw impact assessments."),
+    "backtest": ("training.commands", "backtest", "Say what past lists would have been, and what came of them."),
     "score": ("serving.commands", "score", "Score and explain the whole cohort of a month."),
     "explain": ("serving.commands", "explain", "Say one person's reasons in words and numbers."),
+    "replay": (
+        "serving.replay_commands",
+        "replay_command",
+        "Rebuild a past list to the bit; split a change into its causes.",
+    ),
+    "monitor": ("serving.monitor_commands", "monitor", "Watch for drift, holes in the data, and lists gone wrong."),
+    "assess": ("features.assessment.commands", "assess_command", "Assess a month: report, points, warnings, stars."),
+    "points": ("features.assessment.commands", "points_command", "Say the points balances at any past date."),
     "serve": ("serving.commands", "serve", "Run the API and the web pages (loopback only for now)."),
 }
 """Name -> (module, attribute, one line of help)."""

@@ -16,7 +16,7 @@ from serving.app import create_app
 from serving.database import open_database
 from serving.headers import LOOPBACK
 from serving.scoring import KEPT, check_month, score_into_store, write_parquet
-from serving.words import number, percent
+from serving.words import number, percent, say
 from training.model import RiskModel
 from training.registry import Registry
 from training.scoring import ScoredCohort, score_cohort
@@ -54,7 +54,7 @@ def _score(
         else:
             told = None if out else KEPT
             database = open_database(console.home, db)
-            cohorts = score_into_store(given, models, [month], database, advance=advance, told=told)
+            cohorts = score_into_store(given, models, [month], database, advance=advance, told=told, home=console.home)
     if out is not None:
         write_parquet(out, cohorts)
     for each in cohorts if version is None else ():
@@ -98,7 +98,8 @@ def _explain(console: Console, *, officer: str, as_of: str, risk: str, lang: str
         "probability": float(each.probability[row]),
         "low": float(each.low[row]),
         "high": float(each.high[row]),
-        "rank": int(each.rank[row]),
+        "rank": int(each.rank[row]) or None,
+        "evidence": str(each.evidence[row]),
         "base_value": each.base_value,
         "margin": float(each.margin[row]),
         "reasons": [reason.as_json() for reason in each.reasons[row]],
@@ -152,7 +153,7 @@ def tell_top(console: Console, each: ScoredCohort, given: Histories, *, count: i
         console.say(
             f"{each.rank[row]:>3}. {each.officer_id[row]} ({unit})  {percent(each.probability[row])} ({interval})"
         )
-        for reason in each.reasons[row][:3]:
+        for reason in [reason for reason in each.reasons[row] if reason.stable][:3]:
             console.say(f"     {'▲' if reason.contribution > 0 else '▼'} {reason.sentence(language)}")
 
 
@@ -207,9 +208,13 @@ def _tell_person(console: Console, each: ScoredCohort, given: Histories, *, row:
     label = given.profile.label(each.risk, language)
     interval = f"{percent(each.low[row])}–{percent(each.high[row])}"
     console.say(f"{each.officer_id[row]} · {label} · {month_text(each.as_of)}")
-    console.say(f"{percent(each.probability[row])} ({interval}), {each.rank[row]} / {len(each)}, v{each.model_version}")
+    rank = f"{each.rank[row]} / {len(each)}" if each.rank[row] else say(f"evidence_{each.evidence[row]}", language)
+    console.say(f"{percent(each.probability[row])} ({interval}), {rank}, v{each.model_version}")
     console.say(f"{'base value':>12} {each.base_value:+.4f}")
+    rest = [reason.contribution for reason in each.reasons[row] if not reason.stable]
     for reason in each.reasons[row]:
         figures = " / ".join(number(value) for value in (reason.value, reason.usual, reason.peers))
-        console.say(f"{'':>12} {reason.contribution:+.4f}  {reason.sentence(language)}  [{figures}]")
+        if reason.stable:
+            console.say(f"{'':>12} {reason.contribution:+.4f}  {reason.sentence(language)}  [{figures}]")
+    console.say(f"{'':>12} {sum(rest):+.4f}  {say('rest_unnamed', language, n=len(rest))}")
     console.say(f"{'log-odds':>12} {each.margin[row]:+.4f}  =  {each.probability[row]:.4%}")

@@ -19,6 +19,7 @@ from features.simulation import simulate, write_export
 from serving.commands import bind, chosen_models, run, summary, tell_top
 from serving.database import open_database
 from serving.scoring import score_into_store
+from training.impact import assessed
 from training.registry import Registry
 from training.scoring import ScoredCohort
 from training.train import steps_of, train_all
@@ -28,6 +29,7 @@ MONTHS_SCORED = 4
 SHOWN = 10
 MARK = "demo.json"
 """This file under HOME/var says that everything there was made by the demo and may be made anew."""
+FORCED = "a simulated force of few officers: the demo shows the way all the same"
 MADE = ("var", "mlruns")
 HELD = ("var/histories", "var/jingxing.db", "mlruns/mlflow.db")
 """Where one of these is, somebody's work is stored."""
@@ -108,11 +110,11 @@ def _train_all(console: Console, given: Histories) -> None:
         if isinstance(outcome, Refusal):
             raise outcome
         console.say(outcome.report.text())
-        registered = registry.register(outcome.model)
+        registered = registry.register(assessed(console.home, given.profile, outcome.model))
         if registered.objections:
             # a simulated force of few officers may not pass; the demo shows the way all the same
-            console.say(f"The gate objects: {'; '.join(registered.objections)}. The demo promotes it by hand.")
-            registry.promote(risk, registered.version)
+            console.say(f"The gate objects: {'; '.join(map(str, registered.objections))}. The demo forces it.")
+            registry.promote(risk, registered.version, by="jingxing demo", reason=FORCED, force=True)
 
 
 def _score_all(console: Console, given: Histories) -> Sequence[ScoredCohort]:
@@ -122,7 +124,7 @@ def _score_all(console: Console, given: Histories) -> Sequence[ScoredCohort]:
     database = open_database(console.home)
     label = f"Scoring {month_text(months[0])} to {month_text(last)}"
     with console.progress(label, len(models) * len(months)) as advance:
-        cohorts = score_into_store(given, models, months, database, advance=advance)
+        cohorts = score_into_store(given, models, months, database, advance=advance, home=console.home)
     return [each for each in cohorts if each.as_of == last]
 
 

@@ -1,18 +1,40 @@
-"""A scored list as a value, and how it is written to SQL: whole, replacing that risk's list of that month."""
+"""A scored list as a value, and how it is written to SQL: whole, replacing that risk's list of that month.
+
+A list that is replaced by another (new data, model or policy) is kept in superseded_lists.
+"""
 
 import datetime as dt
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session, aliased
 
 from features.months import month_end
-from serving.tables import Batch, Facts, Reasons, RecommendationRow, Score
+from serving.tables import (
+    Batch,
+    Facts,
+    ProfileRow,
+    Reasons,
+    RecommendationRow,
+    Score,
+    SupersededList,
+    UnitShareRow,
+)
+from training.evidence import SUFFICIENT
 
 AT_A_TIME = 5000
 """Rows a bulk insert sends at a time."""
+RUNS_KEPT = 12
+"""So many of the newest superseded lists are kept of each risk and month."""
+BY_RANK = (Score.rank.is_(None), Score.rank, Score.probability.desc(), Score.officer_id)
+"""The order of a list: by rank, then those without one."""
+PARTS = ("part_post", "part_unit", "part_person")
+KEPT_COLUMNS = ("officer_id", "post", "unit", "probability", "low", "high", "rank", "evidence", *PARTS)
+"""What is kept of each person of a superseded list, in the order of officer_id."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +47,27 @@ class ScoredPerson:
     probability: float
     low: float
     high: float
-    rank: int
+    rank: int | None
     contributions: Sequence[float]
     strongest: Sequence[dict[str, Any]]
     history: dict[str, list[float | None]] = field(default_factory=dict)
+    part_post: float | None = None
+    part_unit: float | None = None
+    part_person: float | None = None
+    evidence: str = SUFFICIENT
+
+
+@dataclass(frozen=True)
+class ScoredUnit:
+    """A unit of a list as unit_shares holds it."""
+
+    unit: str
+    people: int
+    elevated: float
+    shared: float
+    verdict: str
+    carried: Sequence[dict[str, Any]]
+    levers: Sequence[dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -49,6 +88,10 @@ class ScoredList:
     people: Sequence[ScoredPerson]
     months: Sequence[str] = ()
     medians: dict[str, dict[str, list[float | None]]] = field(default_factory=dict)
+    histories_version: str | None = None
+    known_digest: str | None = None
+    profile: dict[str, Any] | None = None
+    units: Sequence[ScoredUnit] = ()
 
 
 @dataclass(frozen=True)
@@ -81,9 +124,12 @@ class Recommendation:
 
 
 def store_list(session: Session, scored: ScoredList) -> Batch:
-    """Write a list, replacing the one of the same risk and month; ranks are linked to the lists around it."""
+    """Write a list, replacing the one of the same risk and month; ranks are linked to the lists around it.
+
+    The one replaced is kept in superseded_lists, unless it came from the same data, model and profile.
+    """
     as_of = month_end(scored.as_of)
-    session.execute(delete(Batch).where(Batch.risk == scored.risk, Batch.as_of == as_of))
+    run = _set_aside(session, scored, as_of)
     batch = Batch(
         risk=scored.risk,
         as_of=as_of,
@@ -101,11 +147,17 @@ def store_list(session: Session, scored: ScoredList) -> Batch:
         post_means=_post_means(scored.people),
         months=list(scored.months),
         medians=scored.medians,
+        run=run,
+        histories_version=scored.histories_version,
+        known_digest=scored.known_digest,
     )
     session.add(batch)
+    if scored.profile is not None:
+        session.merge(ProfileRow(digest=scored.profile_digest, content=scored.profile))
     session.flush()
     _insert(session, Score, (_score_row(batch.id, person) for person in scored.people))
     _insert(session, Reasons, (_reasons_row(batch.id, person) for person in scored.people))
+    _insert(session, UnitShareRow, ({"batch_id": batch.id, **vars(unit)} for unit in scored.units))
     _link_ranks(session, batch)
     return batch
 
@@ -130,6 +182,56 @@ def store_recommendations(session: Session, as_of: int, offers: Iterable[Recomme
     return len(rows)
 
 
+def contributions_digest(rows: Sequence[Sequence[float]]) -> str:
+    """Return the SHA-256 of contributions [person by officer_id, group], to the bit."""
+    return hashlib.sha256(np.asarray(rows, dtype="<f8").tobytes()).hexdigest()
+
+
+def _set_aside(session: Session, scored: ScoredList, as_of: dt.date) -> int:
+    """Take the present list away, keeping what differs in data, model or profile; return the new list's run."""
+    held = session.scalar(select(Batch).where(Batch.risk == scored.risk, Batch.as_of == as_of))
+    if held is None:
+        return 1
+    names = ("model_version", "known_digest", "profile_digest")
+    run = held.run
+    if any(getattr(held, name) != getattr(scored, name) for name in names):
+        session.add(_superseded(session, held))
+        _forget_oldest(session, held)
+        run += 1
+    session.flush()
+    session.execute(delete(Batch).where(Batch.id == held.id))
+    session.expunge(held)
+    return run
+
+
+def _superseded(session: Session, held: Batch) -> SupersededList:
+    kept = ("risk", "as_of", "run", "model_version", "scored_at", "histories_version", "known_digest",
+            "profile_digest", "capacity", "base_value", "groups")  # fmt: skip
+    people, digest = set_aside_value(session, held)
+    return SupersededList(
+        **{name: getattr(held, name) for name in kept},
+        superseded_at=dt.datetime.now(dt.UTC),
+        people=people,
+        contributions_digest=digest,
+    )
+
+
+def set_aside_value(session: Session, held: Batch) -> tuple[dict[str, list[Any]], str]:
+    """Return a list's KEPT_COLUMNS in the order of officer_id, and the digest of its contributions."""
+    columns = [getattr(Score, name) for name in KEPT_COLUMNS]
+    joined = (Reasons.batch_id == Score.batch_id) & (Reasons.officer_id == Score.officer_id)
+    statement = select(*columns, Reasons.contributions).join(Reasons, joined).where(Score.batch_id == held.id)
+    rows = sorted(session.execute(statement).all(), key=lambda row: str(row[0]))  # databases sort text differently
+    values = {name: [row[place] for row in rows] for place, name in enumerate(KEPT_COLUMNS)}
+    return values, contributions_digest([row[-1] for row in rows])
+
+
+def _forget_oldest(session: Session, held: Batch) -> None:
+    table = SupersededList
+    same = (table.risk == held.risk) & (table.as_of == held.as_of)
+    session.execute(delete(table).where(same, table.run <= held.run - RUNS_KEPT))
+
+
 def _post_means(people: Sequence[ScoredPerson]) -> dict[str, float]:
     by_post: dict[str, list[float]] = {"": [person.probability for person in people]}
     for person in people:
@@ -138,7 +240,7 @@ def _post_means(people: Sequence[ScoredPerson]) -> dict[str, float]:
 
 
 def _score_row(batch: int, person: ScoredPerson) -> dict[str, Any]:
-    names = ("officer_id", "post", "unit", "probability", "low", "high", "rank")
+    names = ("officer_id", "post", "unit", "probability", "low", "high", "rank", "evidence", *PARTS)
     return {"batch_id": batch, **{name: getattr(person, name) for name in names}}
 
 

@@ -24,9 +24,10 @@ class Entry:
 
     @property
     def shown(self) -> list[dict[str, Any]]:
-        """The reasons to name in a row: the three that raise most, and the one that lowers most."""
-        raising = [reason for reason in self.strongest if reason["contribution"] > 0]
-        lowering = [reason for reason in self.strongest if reason["contribution"] < 0]
+        """The reasons to name in a row: of those that pass the gate the three that raise most, and the one lowering."""
+        firm = [reason for reason in self.strongest if holds(reason)]
+        raising = [reason for reason in firm if reason["contribution"] > 0]
+        lowering = [reason for reason in firm if reason["contribution"] < 0]
         return raising[:3] + lowering[:1]
 
 
@@ -101,7 +102,7 @@ def entries(
     after: int = 0,
     limit: int = 50,
 ) -> list[Entry]:
-    """Return a page of a list by rank, after a rank, of one unit or post only if asked."""
+    """Return a page of a list by rank, after a rank, of one unit or post only if asked; the unranked are not in it."""
     joined = and_(Reasons.batch_id == Score.batch_id, Reasons.officer_id == Score.officer_id)
     statement = select(Score, Reasons.strongest).join(Reasons, joined)
     statement = _narrowed(statement, batch, unit, post).where(Score.rank > after)
@@ -119,8 +120,20 @@ def entries(
 
 
 def how_many(session: Session, batch: Batch, *, unit: str | None = None, post: str | None = None) -> int:
-    """Return how many persons of a list fit."""
-    return session.scalar(_narrowed(select(func.count()).select_from(Score), batch, unit, post)) or 0
+    """Return how many ranked persons of a list fit."""
+    statement = _narrowed(select(func.count()).select_from(Score), batch, unit, post)
+    return session.scalar(statement.where(Score.rank.is_not(None))) or 0
+
+
+def unranked(session: Session, batch: Batch, *, unit: str | None = None, post: str | None = None) -> list[Score]:
+    """Return those of a list whose evidence is insufficient, by number: they have no order."""
+    statement = _narrowed(select(Score), batch, unit, post).where(Score.rank.is_(None))
+    return list(session.scalars(statement.order_by(Score.officer_id)))
+
+
+def holds(reason: dict[str, Any]) -> bool:
+    """Return whether a stored reason passes the reason gate; lists older than the gate show all."""
+    return bool(reason.get("stable", True))
 
 
 def offers_of(session: Session, as_of: dt.date, officers: Sequence[str]) -> dict[str, list[RecommendationRow]]:
@@ -235,5 +248,7 @@ def _trend(session: Session, officer_id: str, batch: Batch) -> list[tuple[Batch,
 
 
 def _next(session: Session, batch: Batch, score: Score) -> str | None:
+    if score.rank is None:
+        return None
     statement = select(Score.officer_id).where(Score.batch_id == batch.id, Score.rank > score.rank)
     return session.scalar(statement.order_by(Score.rank).limit(1))

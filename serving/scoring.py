@@ -17,6 +17,7 @@ from features.cohort import cohort
 from features.engine import FeatureRows, feature_names, feature_rows
 from features.errors import Refusal
 from features.histories.tables import Histories
+from features.histories.versions import keep_version, known_digest
 from features.months import last_day, month_end, month_of_day, month_text, timestamps
 from features.names import group_label, group_of
 from features.profile import Profile
@@ -29,12 +30,15 @@ from serving.lists import (
     store_list,
     store_recommendations,
 )
+from serving.queries import holds
 from serving.recommendations import NOTEWORTHY, Flag, Situation, recommend, situations
 from serving.records import MONTHS_DRAWN, Records, records
+from serving.shares import scored_units
 from serving.tables import Batch, Reasons, Score
 from training.model import Array, RiskModel, Rows, Scores
 from training.reasons import Reason, told_names
 from training.scoring import ScoredCohort, scored
+from training.split import Pushed, Split, UnitShare, split, unit_shares
 
 KEPT = 8
 """So many of the strongest reasons are kept with words; all contributions are kept as numbers."""
@@ -52,6 +56,10 @@ class Ready:
     rows: FeatureRows
     records: Records
     situations: dict[int, Situation]
+    known: dict[int, str]
+    """Digest of what was known at each as-of."""
+    version: str | None
+    """The version of the store, kept for replay."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +75,16 @@ class _AlreadyScored(RiskModel):
 
 @dataclass(frozen=True)
 class Explained:
-    """A scored cohort with all contributions [person, group]; its reasons are told in words, all or the strongest."""
+    """A scored cohort with all contributions [person, group]; its reasons are told in words, all or the strongest.
+
+    ``parts`` splits each margin into post, unit and person; ``units`` says what each unit's people share.
+    """
 
     cohort: ScoredCohort
     groups: tuple[str, ...]
     contributions: Array
+    parts: Split
+    units: tuple[UnitShare, ...]
 
 
 def score_into_store(
@@ -82,20 +95,24 @@ def score_into_store(
     *,
     advance: Advance,
     told: int | None = KEPT,
+    home: Path | None = None,
 ) -> list[ScoredCohort]:
     """Score, explain and recommend for each month, one transaction a month; return what was scored.
 
-    Lists of the same risk and month are replaced. ``advance`` is told 1 for each risk and month; ``told`` says
-    how many reasons the returned cohorts hold (None = all). A Refusal says when a month lies outside the store
-    or nobody is in its cohort; nothing is written then.
+    Lists of the same risk and month are replaced; those of other data, model or profile are kept as superseded.
+    With ``home`` the store's present version is kept too, so that the lists can be rebuilt. ``advance`` is told 1 for
+    each risk and month; ``told`` says how many reasons the returned cohorts hold (None = all). A Refusal says when a
+    month lies outside the store or nobody is in its cohort; nothing is written then.
     """
     for as_of in as_ofs:
         check_month(given, as_of)
     ready = Ready(
         given=given,
-        rows=feature_rows(given, as_ofs, names=_names(given.profile, models)),
+        rows=feature_rows(given, as_ofs, names=names_needed(given.profile, models)),
         records=records(given, as_ofs),
         situations=situations(given, as_ofs),
+        known={as_of: known_digest(given, as_of) for as_of in as_ofs},
+        version=keep_version(home) if home else None,
     )
     found = []
     for as_of in sorted(as_ofs):
@@ -154,7 +171,10 @@ def explained(given: Histories, model: RiskModel, rows: FeatureRows, *, told: in
         place = {group: number for number, group in enumerate(scores.groups)}
         by_feature = by_feature * kept[:, [place[group_of(name)] for name in model.names]]
     known = _AlreadyScored(**vars(model), scores=replace(scores, by_feature=by_feature))
-    return Explained(scored(given, known, rows), scores.groups, scores.contributions)
+    parts = split(model.names, scores.by_feature, post=rows.post, unit=rows.unit)
+    seen = Pushed(model.names, scores.by_feature, rows.names, rows.values, rows.post, rows.unit)
+    cohort_ = scored(given, known, rows)
+    return Explained(cohort_, scores.groups, scores.contributions, parts, unit_shares(parts, seen))
 
 
 def flags(session: Session, as_of: dt.date) -> dict[str, list[Flag]]:
@@ -169,7 +189,7 @@ def flags(session: Session, as_of: dt.date) -> dict[str, list[Flag]]:
         statement = (
             select(Score, Reasons.strongest)
             .join(Reasons, (Reasons.batch_id == Score.batch_id) & (Reasons.officer_id == Score.officer_id))
-            .where(Score.batch_id == batch.id, or_(Score.rank <= batch.capacity, *high))
+            .where(Score.batch_id == batch.id, Score.rank.is_not(None), or_(Score.rank <= batch.capacity, *high))
         )
         for score, strongest in session.execute(statement):
             found.setdefault(score.officer_id, []).append(_flag(batch, score, strongest))
@@ -188,6 +208,7 @@ def reason_of(reason: Reason) -> dict[str, Any]:
     return {
         "measure": reason.group,
         "contribution": reason.contribution,
+        "stable": reason.stable,
         "value": reason.value,
         "usual": reason.usual,
         "peers": reason.peers,
@@ -197,20 +218,21 @@ def reason_of(reason: Reason) -> dict[str, Any]:
     }
 
 
-def _names(profile: Profile, models: Sequence[RiskModel]) -> list[str]:
-    """Every column that a model or its reasons need; those that the profile doesn't give are refused later."""
+def names_needed(profile: Profile, models: Sequence[RiskModel]) -> list[str]:
+    """Return every column that models or their reasons need; those that the profile doesn't give are refused later."""
     wanted = {name for model in models for name in told_names(profile, model.names)}
     return [name for name in feature_names(profile) if name in wanted]
 
 
 def _flag(batch: Batch, score: Score, strongest: Sequence[dict[str, Any]]) -> Flag:
+    rank = score.rank or batch.cohort  # flags() asks for ranked persons only
     return Flag(
         risk=batch.risk,
         probability=score.probability,
         post_mean=float(batch.post_means[score.post]),
-        rank=score.rank,
-        on_list=score.rank <= batch.capacity,
-        pushing=tuple(reason["measure"] for reason in strongest if reason["contribution"] > 0),
+        rank=rank,
+        on_list=rank <= batch.capacity,
+        pushing=tuple(reason["measure"] for reason in strongest if reason["contribution"] > 0 and holds(reason)),
     )
 
 
@@ -227,7 +249,7 @@ def _list(ready: Ready, explained: Explained) -> ScoredList:
         horizon_months=risk.horizon_months,
         purpose=risk.purpose,
         recorded_until=_recorded_until(ready.given, each.as_of),
-        profile_digest=hashlib.sha256(profile.model_dump_json().encode()).hexdigest(),
+        profile_digest=profile_digest(profile),
         base_value=each.base_value,
         groups=explained.groups,
         labels=_labels(profile, each.risk, explained.groups, ready.given.posts),
@@ -237,7 +259,16 @@ def _list(ready: Ready, explained: Explained) -> ScoredList:
             post: {group: ready.records.median(number, group, each.as_of) for group in sorted(drawn)}
             for number, post in enumerate(ready.given.posts)
         },
+        histories_version=ready.version,
+        known_digest=ready.known[each.as_of],
+        profile=profile.model_dump(mode="json"),
+        units=scored_units(ready.given, each.risk, explained.units),
     )
+
+
+def profile_digest(profile: Profile) -> str:
+    """Return the SHA-256 of a profile's content."""
+    return hashlib.sha256(profile.model_dump_json().encode()).hexdigest()
 
 
 def _person(ready: Ready, explained: Explained, row: int) -> ScoredPerson:
@@ -252,10 +283,14 @@ def _person(ready: Ready, explained: Explained, row: int) -> ScoredPerson:
         probability=float(each.probability[row]),
         low=float(each.low[row]),
         high=float(each.high[row]),
-        rank=int(each.rank[row]),
+        rank=int(each.rank[row]) or None,
+        evidence=str(each.evidence[row]),
         contributions=explained.contributions[row].tolist(),
         strongest=[reason_of(reason) for reason in reasons],
         history={group: ready.records.of(officer, group, each.as_of) for group in drawn},
+        part_post=float(explained.parts.post[row]),
+        part_unit=float(explained.parts.unit[row]),
+        part_person=float(explained.parts.person[row]),
     )
 
 
@@ -298,6 +333,7 @@ REASON = pa.struct(
     [
         ("measure", pa.string()),
         ("contribution", pa.float64()),
+        ("stable", pa.bool_()),
         ("value", pa.float64()),
         ("usual", pa.float64()),
         ("peers", pa.float64()),
@@ -321,9 +357,10 @@ def _table(each: ScoredCohort) -> pa.Table:
             "probability": pa.array(each.probability[order]),
             "low": pa.array(each.low[order]),
             "high": pa.array(each.high[order]),
-            "rank": pa.array(each.rank[order], pa.int32()),
+            "rank": pa.array(each.rank[order], pa.int32(), mask=each.rank[order] == 0),
             "model_version": pa.array([str(each.model_version)] * size),
             "base_value": pa.array(np.full(size, each.base_value)),
             "reasons": pa.array(reasons, pa.list_(REASON)),
+            "evidence": pa.array([str(kind) for kind in each.evidence[order]]),
         }
     )

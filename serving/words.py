@@ -1,6 +1,7 @@
 """How texts and numbers are said in Chinese and English; the texts themselves stand in words.toml."""
 
 import datetime as dt
+import math
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -46,6 +47,11 @@ def points(change: float) -> str:
     value = round(change * 100, 1)
     sign = "+" if value > 0 else "−" if value < 0 else "±"
     return f"{sign}{abs(value):.1f}"
+
+
+def odds(push: float) -> str:
+    """Return by what factor log-odds change the odds: 1.3, 0.85."""
+    return f"{math.exp(push):.2f}"
 
 
 def number(value: float | None) -> str:

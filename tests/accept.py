@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,18 @@ from features.engine import feature_rows
 from features.histories.store import load_histories
 from features.labels import labels
 from features.months import parse_month
+from tests.accept_assessment import assessed
+from tests.accept_intervals import intervals
+from tests.accept_monitor import monitored_forces
+from tests.accept_treated import treated
 from tests.test_real_histories import CHICAGO
-from training.dataset import TrainingSet, training_set
+from training import rivals as plain_models
+from training.dataset import MOST_ROWS, TrainingSet, training_set
 from training.rivals import rivals
 
 JINGXING = Path(sys.executable).parent / "jingxing"
 CHICAGO_MONTHS = ("2011-03", "2011-06", "2011-09")
+CHICAGO_GOALS = {"repeat_complaints": 1.03, "injury": 1.02}
 SEEDS = (1, 2, 3)
 Array = npt.NDArray[Any]
 
@@ -54,18 +61,20 @@ def run(home: Path, *words: str | Path) -> float:
 
 
 def chicago(home: Path) -> Iterator[Row]:
-    """Real histories: time, and average precision beside the rivals on simple counts."""
+    """Real histories: the search's time, and average precision beside the rivals on simple counts, all rows given."""
+    plain_models.LOGISTIC_ROWS = MOST_ROWS
     seconds = run(home, "ingest", CHICAGO, "--profile", CHICAGO / "profile")
-    for risk in ("repeat_complaints", "injury"):
-        took = run(home, "train", "--risk", risk, "--until", "2010-12")
+    for risk, goal in CHICAGO_GOALS.items():
+        plain = run(home, "train", "--risk", risk, "--until", "2010-12")
         if risk == "repeat_complaints":
-            took += run(home, "score", "--as-of", "2011-06", "--risk", risk)
-            whole = seconds + took
+            whole = seconds + plain + run(home, "score", "--as-of", "2011-06", "--risk", risk)
             yield Row("chicago: ingest, train, score", f"{whole:.0f} s", "300 s", whole < 300)
-        yield from _against_rivals(home, risk)
+        took = run(home, "train", "--risk", risk, "--until", "2010-12", "--trials", "20")
+        yield Row(f"chicago: {risk}, train --trials 20", f"{took:.0f} s", "under 900 s", took < 900)
+        yield from _against_rivals(home, risk, goal)
 
 
-def _against_rivals(home: Path, risk: str) -> Iterator[Row]:
+def _against_rivals(home: Path, risk: str, goal: float) -> Iterator[Row]:
     given = load_histories(home)
     train, months = training_set(given, risk, until=parse_month("2010-12")), [parse_month(m) for m in CHICAGO_MONTHS]
     test = _judged_set(train, given, months)
@@ -76,11 +85,15 @@ def _against_rivals(home: Path, risk: str) -> Iterator[Row]:
     place = pd.MultiIndex.from_arrays([given.officers[test.officer], test.as_of])
     probability = mine.loc[place].to_numpy()
     ours, best = _by_month(test, probability), max(precision, key=lambda name: precision[name])
-    told = ", ".join(f"{name} {value:.4f}" for name, value in precision.items())
-    figure = f"{ours:.4f}, ratio {ours / precision[best]:.3f} ({told})"
-    yield Row(f"chicago: {risk}, average precision", figure, "not below the best rival", ours >= precision[best])
+    told, ratio = ", ".join(f"{name} {value:.4f}" for name, value in precision.items()), ours / precision[best]
+    yield Row(
+        f"chicago: {risk}, average precision",
+        f"{ours:.4f}, ratio {ratio:.3f} ({told})",
+        f"{goal} of the best rival",
+        ratio >= goal,
+    )
     error = calibration_error(probability, test.label)
-    yield Row(f"chicago: {risk}, calibration error", f"{error:.4f}", "(told, no goal here)", True)
+    yield Row(f"chicago: {risk}, calibration error", f"{error:.4f}", "at most 0.012", error <= 0.012)
 
 
 def _judged_set(train: TrainingSet, given: Any, months: list[int]) -> TrainingSet:
@@ -145,7 +158,14 @@ def _beside_truth(home: Path, risk: str, seed: int) -> Iterator[Row]:
     yield Row(f"{where}, calibration error", f"{error:.4f}", "at most 0.02", error <= 0.02)
 
 
-PARTS = {"chicago": chicago, "simulated": simulated}
+PARTS = {
+    "chicago": chicago,
+    "simulated": simulated,
+    "monitor": lambda _: starmap(Row, monitored_forces()),
+    "intervals": lambda home: starmap(Row, intervals(home)),
+    "treated": lambda _: starmap(Row, treated()),
+    "assessment": lambda _: starmap(Row, assessed()),
+}
 
 
 def main(chosen: list[str]) -> int:

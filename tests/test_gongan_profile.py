@@ -71,7 +71,7 @@ POSTS = {
     "command_centre": "指挥中心",
 }
 HEALTH = {"burnout_episode", "strain_survey", "sleep_hours", "sick_days", "single_day_absence", "injury",
-          "counselling", "injury_aid"}  # fmt: skip
+          "counselling", "injury_aid", "burnout_flag_acted"}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -49,6 +49,10 @@ def test_every_route_has_exactly_the_permission_of_this_table(client):
     expected = {
         "GET /": Permission.SEE_LISTS,
         "GET /lists/{risk}": Permission.SEE_LISTS,
+        "GET /units/{risk}/{unit:path}": Permission.SEE_LISTS,
+        "GET /monitor": Permission.SEE_LISTS,
+        "GET /monitor/arrivals.svg": Permission.SEE_LISTS,
+        "GET /metrics": Permission.OPEN,
         "GET /notice": Permission.OPEN,
         "GET /static/{name}": Permission.OPEN,
         "GET /officers/{officer_id}": Permission.SEE_PERSON,

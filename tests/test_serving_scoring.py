@@ -23,6 +23,7 @@ from training.scoring import score_cohort
 
 COLUMNS = [
     "officer_id", "as_of", "risk", "probability", "low", "high", "rank", "model_version", "base_value", "reasons",
+    "evidence",
 ]  # fmt: skip
 
 
@@ -60,7 +61,8 @@ def test_the_stored_list_equals_the_scored_cohort(made_home, given, engine):
             assert (row.probability, row.low, row.high) == (
                 cohort.probability[place], cohort.low[place], cohort.high[place],
             )  # fmt: skip
-            assert row.rank == cohort.rank[place]
+            assert (row.rank or 0) == cohort.rank[place]
+            assert row.evidence == cohort.evidence[place]
 
 
 def test_kept_words_are_the_strongest_reasons_of_the_whole(made_home, given, engine):
@@ -149,6 +151,8 @@ def test_explain_tells_the_same_as_the_list(made_home, given):
     assert told["base_value"] + sum(r["contribution"] for r in told["reasons"]) == pytest.approx(told["margin"])
     assert told["rank"] == 1
     in_words = _run("--home", made_home, *arguments, "--lang", "zh")
-    assert cohort.reasons[int(cohort.order()[0])][0].sentence_zh in in_words.stdout
+    own = cohort.reasons[int(cohort.order()[0])]
+    assert [reason.sentence_zh in in_words.stdout for reason in own] == [reason.stable for reason in own]
+    assert "其他影响" in in_words.stdout
     nobody = _run("--home", made_home, "explain", "nobody", "--as-of", month_text(month), "--risk", "burnout")
     assert (nobody.exit_code, "not in the cohort" in nobody.stderr) == (1, True)

@@ -62,20 +62,23 @@ def test_a_saved_model_scores_the_same_to_the_bit(trained, cohort_rows, tmp_path
     trained.model.save(tmp_path)
     loaded, scores = RiskModel.load(tmp_path), trained.model.score(cohort_rows)
     again = loaded.score(cohort_rows)
-    for part in ("margin", "probability", "low", "high", "contributions"):
+    for part in ("margin", "probability", "low", "high", "contributions", "stable"):
         assert np.array_equal(getattr(scores, part), getattr(again, part)), part
     assert loaded.base_value == scores.base_value
 
 
 def test_one_row_scores_as_it_does_among_all(trained, cohort_rows):
-    together = trained.model.score(cohort_rows).margin
+    together = trained.model.score(cohort_rows)
     for row in (0, 7, len(cohort_rows) - 1):
-        assert trained.model.score(cohort_rows.take(np.asarray([row]))).margin[0] == together[row]
+        alone = trained.model.score(cohort_rows.take(np.asarray([row])))
+        for part in ("margin", "low", "high", "stable"):
+            assert np.array_equal(getattr(alone, part)[0], getattr(together, part)[row]), part
 
 
 def test_a_saved_model_is_text_and_json_only(trained, tmp_path):
     files = _files(trained.model, tmp_path)
-    assert set(files) == {"model-1.txt", "model-2.txt", "model-3.txt", "model.json"}
+    texts = {"model-1.txt", "model-2.txt", "model-3.txt", *(f"witness-{number}.txt" for number in range(1, 5))}
+    assert set(files) == {*texts, "model.json"}
     for content in files.values():
         assert content.decode("utf-8").isprintable() or "\n" in content.decode("utf-8")
         assert not content.startswith(b"\x80")
@@ -198,7 +201,8 @@ def test_an_unknown_risk_is_refused(force):
 def test_trials_are_judged_on_the_folds_and_said_so(force):
     found = train(force.histories(), "collapse_open", search=Search(trials=1))
     assert found.report.trials == 1
-    assert "best of 1" in found.report.text()
+    assert "search: 1 recipe tried" in found.report.text()
+    assert found.report.card()["search"]["chosen"] == "standard"
 
 
 def test_the_report_names_every_rival_with_intervals(trained):

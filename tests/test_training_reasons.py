@@ -89,10 +89,12 @@ def test_every_group_can_be_told(force):
 
 def test_ranks_follow_probability_and_the_table_follows_the_contract(cohort):
     frame = cohort.frame()
-    assert list(frame["rank"]) == list(range(1, len(frame) + 1))
-    assert frame["probability"].is_monotonic_decreasing
+    ranked = frame[frame["rank"].notna()]
+    assert list(ranked["rank"]) == list(range(1, len(ranked) + 1))
+    assert ranked["probability"].is_monotonic_decreasing
+    assert set(frame.loc[frame["rank"].isna(), "evidence"]).isdisjoint({"sufficient"})
     assert list(frame.columns) == ["officer_id", "as_of", "risk", "probability", "low", "high", "rank",
-                                   "model_version", "base_value", "reasons"]  # fmt: skip
+                                   "model_version", "base_value", "reasons", "evidence"]  # fmt: skip
     first = json.loads(frame["reasons"].iloc[0])
     assert {"group", "contribution", "value", "usual", "peers", "window", "sentence_zh", "sentence_en"} <= set(first[0])
 

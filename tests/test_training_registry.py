@@ -1,5 +1,6 @@
 """The registry keeps every version, serves only what passed the gate, and writes nowhere but in its home."""
 
+import datetime as dt
 import json
 import os
 import shutil
@@ -13,11 +14,12 @@ from features.engine import feature_rows
 from features.errors import Refusal
 from features.histories.ingest import ingest
 from features.months import parse_month
-from tests.training_force import MEASURES, RISKS, SETTINGS, small_force
+from tests.training_force import MEASURES, RISKS, SETTINGS, small_force, small_profile
 from training.commands import models as models_command
 from training.commands import train as train_command
-from training.gate import objections
+from training.impact import assessed, assessments, sign
 from training.registry import Registry
+from training.registry_commands import promote as promote_command
 from training.train import train
 
 LAST = parse_month("2022-06")
@@ -33,18 +35,29 @@ def model(force):
     return train(force.histories(), "collapse").model
 
 
-def _with_precision(model, value, *, rule=0.1):
+def _with_precision(model, value, *, rule=0.1, against=None):
+    """The model with other figures, and compared with a champion: by the 90 % interval of the difference."""
     card = json.loads(json.dumps(dict(model.card)))
     card["figures"]["lightgbm"]["average_precision"] = [value, value - 0.02, value + 0.02]
     card["figures"]["rule"]["average_precision"] = [rule, rule - 0.01, rule + 0.01]
+    if against:
+        version, low, high = against
+        card["comparison"] = {"version": version, "difference": (low + high) / 2, "low": low, "high": high}
     return replace(model, card=card)
 
 
+def _register(home, model):
+    return Registry(home).register(assessed(home, small_profile(), model))
+
+
+def _keys(registered):
+    return [each.key for each in registered.objections]
+
+
 def test_the_first_version_that_beats_the_rule_becomes_champion(model, force, tmp_path):
-    registry = Registry(tmp_path)
-    registered = registry.register(model)
+    registered = _register(tmp_path, model)
     assert (registered.version, registered.objections) == ("1", ())
-    champion = registry.champion("collapse")
+    champion = Registry(tmp_path).champion("collapse")
     rows = feature_rows(force.histories(), [LAST], names=model.names)
     assert champion.version == "1"
     assert (champion.score(rows).margin == model.score(rows).margin).all()
@@ -52,8 +65,8 @@ def test_the_first_version_that_beats_the_rule_becomes_champion(model, force, tm
 
 def test_a_version_not_above_the_rule_is_a_challenger(model, tmp_path):
     registry = Registry(tmp_path)
-    registered = registry.register(_with_precision(model, 0.2, rule=0.2))
-    assert "not above the rule's 0.200" in registered.objections[0]
+    registered = _register(tmp_path, _with_precision(model, 0.2, rule=0.2))
+    assert "not above the rule's 0.200" in str(registered.objections[0])
     with pytest.raises(Refusal, match="no champion"):
         registry.champion("collapse")
     assert registry.version("collapse", "latest").version == "1"
@@ -62,24 +75,19 @@ def test_a_version_not_above_the_rule_is_a_challenger(model, tmp_path):
 
 def test_a_worse_version_does_not_replace_the_champion_and_an_equal_one_does(model, tmp_path):
     registry = Registry(tmp_path)
-    assert not registry.register(_with_precision(model, 0.50)).objections
-    assert "present champion's 0.500" in registry.register(_with_precision(model, 0.47)).objections[0]
+    assert not _register(tmp_path, _with_precision(model, 0.50)).objections
+    assert _keys(_register(tmp_path, _with_precision(model, 0.50))) == ["not_compared"]
+    worse = _register(tmp_path, _with_precision(model, 0.47, against=("1", -0.05, -0.01)))
+    assert "below the present champion's (version 1) on the same folds: -0.030" in str(worse.objections[0])
     assert registry.champion("collapse").version == "1"
-    assert not registry.register(_with_precision(model, 0.49)).objections
-    assert registry.champion("collapse").version == "3"
-    assert [one.aliases for one in registry.versions("collapse")] == [(), ("challenger",), ("champion",)]
-    registry.promote("collapse", "1")
-    assert registry.champion("collapse").version == "1"
-
-
-def test_the_gate_is_about_figures_only(model):
-    assert objections(_with_precision(model, 0.3).card, None) == []
-    assert len(objections(_with_precision(model, 0.1, rule=0.2).card, _with_precision(model, 0.9).card)) == 2
+    assert not _register(tmp_path, _with_precision(model, 0.49, against=("1", -0.03, 0.01))).objections
+    assert registry.champion("collapse").version == "4"
+    assert [one.aliases for one in registry.versions("collapse")] == [(), (), ("challenger",), ("champion",)]
 
 
 def test_unknown_versions_are_refused(model, tmp_path):
     registry = Registry(tmp_path)
-    registry.register(model)
+    _register(tmp_path, model)
     with pytest.raises(Refusal, match="Versions there are: 1"):
         registry.version("collapse", "7")
     with pytest.raises(Refusal, match="no champion"):
@@ -90,13 +98,18 @@ def test_nothing_is_written_outside_the_home_and_nothing_is_pickled(model, tmp_p
     elsewhere, home = tmp_path / "elsewhere", tmp_path / "home"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
-    Registry(home).register(model)
+    _register(home, model)
     assert list(elsewhere.iterdir()) == []
     assert {path.name for path in home.iterdir()} == {"mlruns"}
     files = [path for path in home.rglob("*") if path.is_file()]
-    assert {path.name for path in files} == {
+    assert {path.name for path in files if not path.name.startswith("witness-")} == {
         "mlflow.db",
         "registry.lock",
+        "history.jsonl",
+        "impact-assessments.jsonl",
+        "impact-assessments.lock",
+        "model-card.html",
+        "model-card.json",
         "model-1.txt",
         "model-2.txt",
         "model-3.txt",
@@ -105,12 +118,12 @@ def test_nothing_is_written_outside_the_home_and_nothing_is_pickled(model, tmp_p
     }
     for path in files:
         assert path.suffix not in {".pkl", ".pickle", ".joblib", ".npy"}
-        assert path.name in {"mlflow.db", "registry.lock"} or not path.read_bytes().startswith(b"\x80")
+        assert path.suffix in {".db", ".lock"} or not path.read_bytes().startswith(b"\x80")
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
 
 
 def test_a_home_that_was_moved_still_serves_and_writes_only_there(model, tmp_path):
-    Registry(tmp_path / "before").register(model)
+    _register(tmp_path / "before", model)
     shutil.move(tmp_path / "before", tmp_path / "after")
     registry = Registry(tmp_path / "after")
     assert registry.champion("collapse").version == "1"
@@ -120,7 +133,7 @@ def test_a_home_that_was_moved_still_serves_and_writes_only_there(model, tmp_pat
 
 
 def test_versions_registered_at_the_same_time_are_all_kept(model, tmp_path):
-    Registry(tmp_path).register(model)
+    _register(tmp_path, model)
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(lambda _: Registry(tmp_path).register(model).version, range(2)))
     assert sorted(found) == ["2", "3"]
@@ -148,12 +161,27 @@ def test_train_prints_the_report_and_names_the_champion(home):
     assert json.loads(listed.stdout)["models"][0]["aliases"] == ["champion"]
 
 
-def test_a_refused_version_is_registered_first_and_exits_with_one(home, model):
-    Registry(home).register(_with_precision(model, 0.99))
-    done = CliRunner().invoke(train_command, ["--home", str(home), "--risk", "collapse"])
+def test_a_refused_version_is_registered_first_and_serves_once_what_it_lacked_is_there(home):
+    profile = home.parent / "profile"
+    settings = {**SETTINGS, "policy": {"impact_assessment": "signed"}}
+    (profile / "profile.yaml").write_text(json.dumps(settings), encoding="utf-8")
+    ingest(home.parent / "export", home=home, profile=str(profile), strict=True)
+    words = ["--home", str(home), "--risk", "collapse"]
+    done = CliRunner().invoke(train_command, words)
     assert done.exit_code == 1
-    assert "below the present champion's 0.990" in done.stderr
-    assert [one.aliases for one in Registry(home).versions("collapse")] == [("champion",), ("challenger",)]
+    named = assessments(home)[0].id
+    assert f"is a draft that nobody has signed: jingxing impact sign {named}" in done.stderr
+    assert [one.aliases for one in Registry(home).versions("collapse")] == [("challenger",)]
+    sign(home, named, by="Zhao")
+    promoted = CliRunner().invoke(promote_command, [*words, "--by", "Lin", "--reason", "it was signed"])
+    assert promoted.exit_code == 0, promoted.stderr
+    today = dt.datetime.now().astimezone().date().isoformat()
+    served = CliRunner().invoke(models_command, [*words, "--on", today])
+    assert "version   1  since" in served.stdout
+    assert "by Lin: it was signed" in served.stdout
+    before = CliRunner().invoke(models_command, [*words, "--on", "2020-02-01", "--json"])
+    assert json.loads(before.stdout)["production"] == {"collapse": []}
+    assert CliRunner().invoke(models_command, [*words, "--on", "yesterday"]).exit_code == 2
 
 
 def test_train_on_too_little_says_what_is_missing(home):

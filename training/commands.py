@@ -1,15 +1,21 @@
-"""The commands of this floor: train, models."""
+"""The commands of this floor: train, models, backtest."""
 
+import datetime as dt
+from pathlib import Path
 from typing import Any
 
 import click
 
 from features.console import Console, command
-from features.errors import Refusal
+from features.errors import Refusal, WrongUsage
 from features.histories.store import load_histories
 from features.months import parse_month
+from training import backtest_report
+from training.backtest import EVERY_MONTHS, run_backtest
+from training.backtest import steps_of as backtest_steps
 from training.comparison import Incumbent
 from training.gate import MODEL
+from training.impact import assessed, assessments
 from training.registry import CHAMPION, Registered, Registry
 from training.search import Search
 from training.train import Trained, steps_of, train_all
@@ -69,22 +75,33 @@ def _incumbents(console: Console, risks: list[str]) -> dict[str, Incumbent]:
 
 def _registered(console: Console, trained: Trained) -> dict[str, Any]:
     console.say(trained.report.text())
-    registered, risk = Registry(console.home).register(trained.model), trained.model.risk
+    registry, risk = Registry(console.home), trained.model.risk
+    model = assessed(console.home, registry.profile, trained.model) if registry.profile else trained.model
+    registered = registry.register(model)
     refused = _refusal(registered)
     console.say(f"Registered {risk} version {registered.version} as {'challenger' if refused else 'champion'}.")
-    return {"version": registered.version, "champion": not refused, "refused": refused, **trained.report.card()}
+    named = model.card.get("impact_assessment")
+    state = next((one.state for one in assessments(console.home) if one.id == named), None)
+    if state == "draft":
+        console.say(f"Its impact assessment {named} is a draft that nobody has signed: jingxing impact show {named}")
+    told = {"version": registered.version, "champion": not refused, "refused": refused, "impact_assessment": named}
+    return {**told, **trained.report.card()}
 
 
 def _refusal(registered: Registered) -> str:
     if not registered.objections:
         return ""
-    return f"It does not become champion: {'; '.join(registered.objections)}."
+    return f"It does not become champion: {'; '.join(map(str, registered.objections))}."
 
 
 @RISK
-def _models(console: Console, *, risk: str | None) -> dict[str, Any]:
-    """List the registered versions with their aliases and figures."""
-    versions = Registry(console.home).versions(risk)
+@click.option("--on", "day", default=None, metavar="YYYY-MM-DD", help="Which versions served on that day.")
+def _models(console: Console, *, risk: str | None, day: str | None) -> dict[str, Any]:
+    """List the registered versions with their aliases and figures, or what served on a day."""
+    registry = Registry(console.home)
+    if day is not None:
+        return _on_day(console, registry, risk=risk, day=day)
+    versions = registry.versions(risk)
     for one in versions:
         figure = one.card.get("figures", {}).get(MODEL, {}).get("average_precision", [None])[0]
         shown = "–" if figure is None else f"{figure:.3f}"
@@ -97,3 +114,51 @@ def _models(console: Console, *, risk: str | None) -> dict[str, Any]:
 
 
 models = command("models")(_models)
+
+
+def _on_day(console: Console, registry: Registry, *, risk: str | None, day: str) -> dict[str, Any]:
+    try:
+        date = dt.date.fromisoformat(day)
+    except ValueError:
+        raise WrongUsage(f"'{day}' is not a day.", hint="Write it as YYYY-MM-DD, for example 2026-03-31.") from None
+    served = {name: spells for name, spells in registry.on_day(date).items() if risk in (None, name)}
+    for name, spells in served.items():
+        for each in spells:
+            forced = f", in spite of the gate: {'; '.join(one['en'] for one in each.objections)}" if each.forced else ""
+            console.say(f"{name:28} version {each.version:>3}  since {each.since} by {each.by}: {each.reason}{forced}")
+        if not spells:
+            console.say(f"{name:28} none")
+    if not served:
+        console.say(f"Nothing had ever served by {day}.")
+    return {"on": day, "production": {name: [vars(each) for each in spells] for name, spells in served.items()}}
+
+
+@click.option("--risk", required=True, help="A risk of the profile.")
+@click.option("--from", "first", required=True, metavar="YYYY-MM", help="The first month whose list is made.")
+@click.option("--to", "last", required=True, metavar="YYYY-MM", help="The last one.")
+@click.option(
+    "--every", type=click.IntRange(1, 60), default=EVERY_MONTHS, show_default=True, help="Months a model serves."
+)
+@click.option("--version", default=None, help="A registered version instead of models trained as they would have been.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), default=None, help="The months, CSV or Parquet."
+)
+def _backtest(
+    console: Console, *, risk: str, first: str, last: str, every: int, version: str | None, out: Path | None
+) -> dict[str, Any]:
+    """Say what past lists would have been, by models that knew no more than was known, and what came of them."""
+    months = list(range(parse_month(first), parse_month(last) + 1))
+    if not months:
+        raise WrongUsage(f"--from {first} is after --to {last}.", hint="Give the earlier month as --from.")
+    histories = load_histories(console.home)
+    model = Registry(console.home).version(risk, version) if version else None
+    with console.progress(f"Replaying {risk}", backtest_steps(months, every=every, fixed=bool(model))) as advance:
+        found = run_backtest(histories, risk, months, every=every, model=model, progress=advance)
+    console.say(backtest_report.text(found))
+    if out is not None:
+        backtest_report.write_months(found, out)
+        console.say(f"Wrote {len(months)} months to {out}.")
+    return backtest_report.as_json(found)
+
+
+backtest = command("backtest")(_backtest)

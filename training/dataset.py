@@ -107,6 +107,14 @@ def training_set(
     return built
 
 
+def training_months(histories: Histories, risk: str, *, until: int | None = None) -> tuple[list[int], tuple[str, ...]]:
+    """Return the as-ofs that training_set takes its rows from, and the columns of these rows; its Refusals too."""
+    end = last_month(histories, until)
+    known = histories.until(end)
+    wanted = _columns(known.profile, the_risk(known, risk))[1]
+    return _thinned(known, _usable(known, risk, end), len(wanted))[0], wanted
+
+
 def shared_rows(histories: Histories, risks: Sequence[str], *, until: int | None = None) -> FeatureRows | None:
     """Return feature rows for the training sets of several risks at once; None where sharing would not pay.
 
@@ -139,6 +147,8 @@ def _worth(profile: Profile, name: str) -> bool:
     measure = profile.measures.get(part.group)
     if measure is None:
         return True
+    if any(part.group == risk.acted_on for risk in profile.risks.values()):
+        return False  # a flag's own aftermath is no reason for the next flag
     if measure.dimension in ("honour", "action"):
         return part.statistic in RARE
     return not (part.statistic == "mean" and measure.aggregate == "sum")
@@ -178,6 +188,7 @@ def _usable(histories: Histories, name: str, end: int) -> list[int]:
         raise Refusal(f"Nothing was recorded by {month_text(end)}.", hint="Choose a later --until.")
     first = int(month_of_day(histories.events.occurred.min())) + WARM_UP_MONTHS - 1
     last = latest_labelled(histories, name, until=end)
+    first = max(first, _outcome_recorded_from(histories, risk) - 1)
     start = next((month for month in range(first, last + 1) if len(cohort(histories, month).officer)), last + 1)
     if start > last:
         raise Refusal(
@@ -185,6 +196,14 @@ def _usable(histories: Histories, name: str, end: int) -> list[int]:
             f"before, and {risk.horizon_months} + {risk.maturity_months} months (horizon and maturity) after."
         )
     return list(range(start, last + 1))
+
+
+def _outcome_recorded_from(histories: Histories, risk: Risk) -> int:
+    """The month of the outcome's first event: before it nobody counted, and a label of 0 says nothing."""
+    if not isinstance(risk.outcome, EventOutcome):
+        return 0
+    mine = histories.events.measure == histories.profile.measure_number[risk.outcome.measure]
+    return int(month_of_day(histories.events.occurred[mine].min())) if mine.any() else 0
 
 
 def _thinned(histories: Histories, months: list[int], columns: int) -> tuple[list[int], int]:

@@ -11,9 +11,10 @@ import numpy.typing as npt
 from features.profile import Profile
 from training.dataset import TrainingSet
 from training.folds import LaterSplit, later_split
-from training.model import Calibration, RiskModel, direction, platt
+from training.intervals import moves
+from training.model import Calibration, RiskModel, calibrated, direction
 from training.recipe import STANDARD, Recipe
-from training.screening import screened
+from training.screening import screened, steady
 
 Array = npt.NDArray[np.float64]
 
@@ -52,13 +53,28 @@ def fit(rows: TrainingSet, profile: Profile, *, recipe: Recipe = STANDARD) -> Fi
     """
     split = later_split(rows.as_ofs, horizon=profile.risks[rows.risk].horizon_months)
     allowed = {name: direction(name, profile, rows.risk) for name in rows.inputs}
-    inputs = _screened(rows.at(split.fit), tuple(name for name, sign in allowed.items() if sign is not None))
+    free = _steady(rows, tuple(name for name, sign in allowed.items() if sign is not None), profile)
+    inputs = _screened(rows.at(split.fit), free)
     signs = [allowed[name] or 0 for name in inputs]
     trees, calibration = _sized(rows, split, inputs, signs, recipe.settings)
     boosters = tuple(_boosted(rows, inputs, signs, {**recipe.settings, **each}, trees=trees) for each in recipe.bag)
     late = rows.at(tuple(month for month in split.later if month > split.later[-1] - LEVEL_MONTHS))
     raw = np.mean([_raw(booster, late, inputs, trees) for booster in boosters], axis=0)
-    return Fitted(boosters, inputs, calibration.anchored(raw, late.label, late.weight), trees, split)
+    calibration = calibration.anchored(raw, late.label, late.weight)
+    ahead = profile.risks[rows.risk].horizon_months + profile.risks[rows.risk].maturity_months
+    return Fitted(boosters, inputs, calibration.moving(moves(rows.as_of, rows.label, months_ahead=ahead)), trees, split)
+
+
+def refit(
+    rows: TrainingSet, inputs: tuple[str, ...], profile: Profile, *, settings: Mapping[str, Any], trees: int
+) -> lgb.Booster:
+    """Return one booster of so many trees on chosen inputs, not calibrated: to compare what inputs bring."""
+    return _boosted(rows, inputs, [direction(name, profile, rows.risk) or 0 for name in inputs], settings, trees=trees)
+
+
+def _steady(rows: TrainingSet, allowed: tuple[str, ...], profile: Profile) -> tuple[str, ...]:
+    kept = steady(rows.values[:, rows.columns(allowed)], rows.as_of, allowed, profile)
+    return tuple(name for name, stays in zip(allowed, kept, strict=True) if stays) or allowed
 
 
 def _screened(early: TrainingSet, allowed: tuple[str, ...]) -> tuple[str, ...]:
@@ -86,7 +102,7 @@ def _sized(
     judged = {
         name: np.concatenate([getattr(later, name) for _, later in parts]) for name in ("label", "officer", "weight")
     }
-    return trees, platt(np.concatenate(raw), judged["label"], judged["officer"], weight=judged["weight"])
+    return trees, calibrated(np.concatenate(raw), judged["label"], judged["officer"], judged["weight"])
 
 
 def _raw(booster: lgb.Booster, rows: TrainingSet, inputs: tuple[str, ...], trees: int) -> Array:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,13 +32,23 @@ class Figure:
 
 @dataclass(frozen=True)
 class Judged:
-    """Scores of one contender on the test rows of one fold; ``probability`` tells whether they are probabilities."""
+    """Scores of one contender on the test rows of one fold; ``probability`` tells whether they are probabilities.
+
+    ``weight`` is what each row counts (None: 1 each); a treated row counts 0.
+    """
 
     officer: npt.NDArray[np.int32]
     as_of: npt.NDArray[np.int32]
     label: npt.NDArray[np.float32]
     score: Array
     probability: bool
+    weight: npt.NDArray[np.float64] | None = None
+
+    def counted(self, weights: Array, rows: npt.NDArray[Any] | None = None) -> Array:
+        """Return [draw, row]: how much each row counts in each draw of officers (some ``rows`` only, if given)."""
+        chosen = slice(None) if rows is None else rows
+        drawn = weights[:, self.officer[chosen]]
+        return drawn if self.weight is None else drawn * self.weight[chosen]
 
 
 def officer_draws(officers: int, *, draws: int = DRAWS, seed: int = 0) -> Array:
@@ -76,7 +87,7 @@ def by_as_of(folds: Sequence[Judged], *, capacities: Mapping[int, int]) -> dict[
     for fold in folds:
         for month in np.unique(fold.as_of):
             chosen = fold.as_of == month
-            once = np.ones((1, int(chosen.sum())))
+            once = fold.counted(np.ones((1, int(fold.officer.max()) + 1)), chosen)
             found[int(month)] = float(
                 list_metrics(fold.label[chosen], fold.score[chosen], once, capacity=capacities[int(month)])[0, 1]
             )
@@ -130,10 +141,10 @@ def _fold_draws(fold: Judged, weights: Array, capacities: Mapping[int, int]) -> 
     lists = []
     for month in np.unique(fold.as_of):
         chosen = fold.as_of == month
-        drawn = weights[:, fold.officer[chosen]]
+        drawn = fold.counted(weights, chosen)
         lists.append(list_metrics(fold.label[chosen], fold.score[chosen], drawn, capacity=capacities[int(month)]))
     if fold.probability:
-        rest = _probability_metrics(fold.label, fold.score, weights[:, fold.officer])
+        rest = _probability_metrics(fold.label, fold.score, fold.counted(weights))
     else:
         rest = np.full((len(weights), 2), np.nan)
     return np.column_stack([np.nanmean(lists, axis=0), rest])

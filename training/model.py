@@ -1,10 +1,9 @@
-"""RiskModel: LightGBM boosters that are averaged, their calibration and reasons.
+"""RiskModel: LightGBM boosters that are averaged, their calibration, reasons and limits.
 
 Stored as LightGBM's text and JSON, never pickled.
 """
 
 import json
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,28 +13,28 @@ from typing import Any, Protocol
 import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
 from scipy.special import expit
-from sklearn.linear_model import LogisticRegression
 
 from features.errors import Refusal
 from features.names import group_of, parse_name
 from features.profile import Profile
+from training.calibration import Calibration as Calibration
+from training.calibration import calibrated as calibrated
+from training.calibration import platt as platt
+from training.evidence import SUFFICIENT, Bounds
+from training.intervals import MEANING, Band
+from training.stability import Mask, stable
 
 Array = npt.NDArray[np.float64]
 
 MODEL_FILE = "model-{}.txt"
+WITNESS_FILE = "witness-{}.txt"
 CARD_FILE = "model.json"
 FEW_ROWS = 64
 """Up to so many rows one thread is faster than several (8 ms against 0.09 ms for one row)."""
-DRAWS = 200
 RISING = {"sum", "mean", "decay", "ever", "vs_peers", "in_a_row", "back_to_back", "count", "rate"}
 FALLING = {"months_since", "days_since"}
 EITHER = {"slope", "spread", "vs_self"}
-INTERVAL_MEANING = (
-    "low and high: 90 % interval for how often persons with this score met the outcome in the calibration months, "
-    "by bootstrap over officers; it does not cover what no model can know of one person."
-)
 
 
 class Rows(Protocol):
@@ -53,7 +52,7 @@ class Scores:
     """Scores of rows. ``base_value + contributions.sum(axis=1)`` is ``margin`` (calibrated log-odds).
 
     ``contributions`` has a column for each of ``groups``; ``by_feature`` the same before summing, a column for
-    each of the model's names.
+    each of the model's names. ``stable`` says for each of ``contributions`` whether it passes the reason gate.
     """
 
     margin: Array
@@ -64,48 +63,15 @@ class Scores:
     groups: tuple[str, ...]
     contributions: Array
     by_feature: Array
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Platt's curve: margin = intercept + slope x raw score; ``draws`` are the same two numbers, bootstrapped."""
-
-    intercept: float
-    slope: float
-    draws: tuple[tuple[float, float], ...] = ()
-
-    def anchored(self, raw: Array, label: npt.ArrayLike, weight: npt.ArrayLike) -> "Calibration":
-        """Return the curve at the level where the mean probability of these raw scores is their base rate."""
-        counted = np.asarray(weight, dtype=np.float64)
-        if counted.sum() == 0:
-            return self
-        share = counted / counted.sum()
-        rate = float(share @ np.asarray(label, dtype=np.float64))
-        if not 0 < rate < 1:
-            return self
-        by = brentq(lambda by: float(share @ expit(self.margin(raw) + by)) - rate, -30.0, 30.0, xtol=1e-10)
-        draws = tuple((intercept + by, slope) for intercept, slope in self.draws)
-        return Calibration(self.intercept + by, self.slope, draws)
-
-    def margin(self, raw: Array) -> Array:
-        """Return calibrated log-odds."""
-        return self.intercept + self.slope * raw
-
-    def interval(self, raw: Array) -> tuple[Array, Array]:
-        """Return the 5 % and 95 % points of the probability over the draws."""
-        if not self.draws:
-            return expit(self.margin(raw)), expit(self.margin(raw))
-        intercepts, slopes = np.asarray(self.draws).T
-        drawn = intercepts[:, None] + slopes[:, None] * raw
-        low, high = np.quantile(drawn, [0.05, 0.95], axis=0)
-        return expit(np.minimum(low, self.margin(raw))), expit(np.maximum(high, self.margin(raw)))
+    stable: Mask
 
 
 @dataclass(frozen=True)
 class RiskModel:
     """A trained model of one risk: the mean of its boosters, calibrated.
 
-    ``card`` holds what is worth knowing beside it: figures, months, versions.
+    ``card`` holds what is worth knowing beside it: figures, months, versions. ``witnesses`` are boosters that are
+    asked for reasons only: which of them hold. ``bounds`` say when it has too little to go on (None: not measured).
     """
 
     risk: str
@@ -114,6 +80,8 @@ class RiskModel:
     calibration: Calibration
     card: Mapping[str, Any]
     version: str = "unregistered"
+    witnesses: tuple[lgb.Booster, ...] = ()
+    bounds: Bounds | None = None
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -124,7 +92,7 @@ class RiskModel:
     def base_value(self) -> float:
         """The margin of nobody in particular, from which the reasons start."""
         empty = np.zeros((1, len(self.names)), dtype=np.float32)
-        bias = self._mean(empty, pred_contrib=True)[0, -1]
+        bias = _mean(self._asked(self.boosters, empty, pred_contrib=True))[0, -1]
         return float(self.calibration.intercept + self.calibration.slope * bias)
 
     def probability(self, rows: Rows) -> Array:
@@ -141,28 +109,38 @@ class RiskModel:
         """Return probabilities with interval and reasons (path-dependent TreeSHAP, Lundberg et al. 2018)."""
         values = self._columns(rows)
         raw = self._raw(values)
-        shap = self._mean(values, pred_contrib=True).reshape(len(values), len(self.names) + 1)
-        by_feature = self.calibration.slope * shap[:, :-1]
+        own = [part[:, :-1] for part in self._asked(self.boosters, values, pred_contrib=True)]
+        by_feature = self.calibration.slope * _mean(own)
         low, high = self.calibration.interval(raw)
         margin = self.calibration.margin(raw)
         sums = self._summed(by_feature)
-        return Scores(margin, expit(margin), low, high, self.base_value, self.groups, sums, by_feature)
+        others = [part[:, :-1] for part in self._asked(self.witnesses, values, pred_contrib=True)]
+        passed = stable(sums, [self._summed(part) for part in (*own, *others)])
+        return Scores(margin, expit(margin), low, high, self.base_value, self.groups, sums, by_feature, passed)
+
+    def evidence(self, rows: Rows, posts: npt.NDArray[np.str_] | None = None) -> npt.NDArray[np.str_]:
+        """Return for each row whether there is enough to go on (evidence.KINDS); ``posts`` are the rows' post keys."""
+        values = self._columns(rows)
+        return self.bounds.judged(values, posts) if self.bounds else np.full(len(values), SUFFICIENT)
 
     def save(self, folder: Path) -> None:
-        """Write model-1.txt, model-2.txt ... (LightGBM's own format) and model.json into a folder."""
+        """Write model-1.txt ..., witness-1.txt ... (LightGBM's own format) and model.json into a folder."""
         folder.mkdir(parents=True, exist_ok=True)
-        for number, booster in enumerate(self.boosters, start=1):
-            (folder / MODEL_FILE.format(number)).write_text(booster.model_to_string(), encoding="utf-8")
+        for name, boosters in ((MODEL_FILE, self.boosters), (WITNESS_FILE, self.witnesses)):
+            for number, booster in enumerate(boosters, start=1):
+                (folder / name.format(number)).write_text(booster.model_to_string(), encoding="utf-8")
         card = {
             "risk": self.risk,
             "names": self.names,
             "boosters": len(self.boosters),
+            "witnesses": len(self.witnesses),
             "calibration": {
                 "intercept": self.calibration.intercept,
                 "slope": self.calibration.slope,
-                "draws": self.calibration.draws,
+                "band": self.calibration.band.as_json(),
             },
-            "interval": INTERVAL_MEANING,
+            "interval": MEANING,
+            "evidence": self.bounds.as_json() if self.bounds else None,
             "card": self.card,
         }
         text = json.dumps(card, ensure_ascii=False, indent=1, allow_nan=False)
@@ -173,15 +151,19 @@ class RiskModel:
         """Return the model saved in a folder; a Refusal where its files are not there or not whole."""
         try:
             stored = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
-            files = [folder / MODEL_FILE.format(number) for number in range(1, stored["boosters"] + 1)]
-            boosters = tuple(lgb.Booster(model_str=file.read_text(encoding="utf-8")) for file in files)
-        except (OSError, KeyError, ValueError, lgb.basic.LightGBMError) as error:
+            boosters, witnesses = (
+                tuple(_read(folder / name.format(number)) for number in range(1, stored[kind] + 1))
+                for name, kind in ((MODEL_FILE, "boosters"), (WITNESS_FILE, "witnesses"))
+            )
+            curve, limits = stored["calibration"], stored["evidence"]
+            calibration = Calibration(curve["intercept"], curve["slope"], band=Band.of_json(curve["band"]))
+            found = Bounds.of_json(limits) if limits else None
+            names = tuple(stored["names"])
+            return cls(stored["risk"], names, boosters, calibration, stored["card"], version, witnesses, found)
+        except (OSError, KeyError, TypeError, ValueError, lgb.basic.LightGBMError) as error:
             raise Refusal(
                 f"There is no whole model in {folder} ({type(error).__name__}).", hint="Train it again."
             ) from error
-        curve = stored["calibration"]
-        calibration = Calibration(curve["intercept"], curve["slope"], tuple((a, b) for a, b in curve["draws"]))
-        return cls(stored["risk"], tuple(stored["names"]), boosters, calibration, stored["card"], version)
 
     def named(self, version: str) -> "RiskModel":
         """Return the same model under a version of the registry."""
@@ -203,16 +185,15 @@ class RiskModel:
     def _raw(self, values: npt.NDArray[np.float32]) -> Array:
         if not len(values):
             return np.zeros(0)
-        return self._mean(values, raw_score=True)
+        return _mean(self._asked(self.boosters, values, raw_score=True))
 
-    def _mean(self, values: npt.NDArray[np.float32], **kind: bool) -> Array:
-        """The boosters' mean, added one by one: NumPy's own order depends on the array's shape."""
-        number = threads(len(values))
-        parts = [np.asarray(one.predict(values, num_threads=number, **kind), np.float64) for one in self.boosters]
-        total = parts[0]
-        for part in parts[1:]:
-            total = total + part
-        return total / len(parts)
+    def _asked(
+        self, boosters: tuple[lgb.Booster, ...], values: npt.NDArray[np.float32], **kind: bool
+    ) -> list[npt.NDArray[Any]]:
+        """What each booster says of the values: raw scores, or contributions [row, name and bias]."""
+        number, wide = threads(len(values)), "pred_contrib" in kind
+        said = [np.asarray(one.predict(values, num_threads=number, **kind), np.float64) for one in boosters]
+        return [part.reshape(len(values), len(self.names) + 1) for part in said] if wide else said
 
     def _summed(self, by_feature: Array) -> Array:
         groups = self.groups
@@ -220,6 +201,18 @@ class RiskModel:
         membership = np.zeros((len(self.names), len(groups)))
         membership[np.arange(len(self.names)), [place[group_of(name)] for name in self.names]] = 1.0
         return by_feature @ membership
+
+
+def _mean(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """The boosters' mean, added one by one: NumPy's own order depends on the array's shape."""
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return np.asarray(total / len(parts))
+
+
+def _read(file: Path) -> lgb.Booster:
+    return lgb.Booster(model_str=file.read_text(encoding="utf-8"))
 
 
 def threads(rows: int) -> int:
@@ -248,50 +241,3 @@ def _sign(group: str, profile: Profile, risk: str) -> int:
     if measure is None:
         return 0
     return 1 if risk in measure.raises else -1 if risk in measure.lowers else 0
-
-
-def platt(
-    raw: Array,
-    label: npt.ArrayLike,
-    officer: npt.NDArray[np.int32],
-    *,
-    weight: npt.ArrayLike | None = None,
-    draws: int = DRAWS,
-    seed: int = 0,
-) -> Calibration:
-    """Return Platt's curve fitted to raw scores and outcomes, with a bootstrap over officers (Platt 1999)."""
-    outcome = np.asarray(label, dtype=np.float64)
-    counted = np.ones(len(raw)) if weight is None else np.asarray(weight, dtype=np.float64)
-    if len(np.unique(outcome[counted > 0])) < 2 or np.ptp(raw) == 0:
-        rate = (counted @ outcome + 0.5) / (counted.sum() + 1)
-        return Calibration(math.log(rate / (1 - rate)), 0.0)
-    intercept, slope = _curve(raw, outcome, counted)
-    generator = np.random.default_rng(seed)
-    persons, number = np.unique(officer, return_inverse=True)
-    drawn = []
-    for _ in range(draws):
-        taken = counted * generator.multinomial(len(persons), np.full(len(persons), 1 / len(persons)))[number]
-        if 0 < (taken * outcome).sum() < taken.sum():
-            drawn.append(_newton(raw, outcome, taken, start=(intercept, slope)))
-    return Calibration(intercept, slope, tuple(drawn))
-
-
-def _curve(raw: Array, outcome: Array, weights: Array) -> tuple[float, float]:
-    fitted = LogisticRegression(C=1e6, max_iter=1000, tol=1e-8).fit(raw[:, None], outcome, sample_weight=weights)
-    slope = float(fitted.coef_[0, 0])
-    if slope > 0:
-        return float(fitted.intercept_[0]), slope
-    rate = float(np.average(outcome, weights=weights))  # the order says nothing: everyone gets the base rate
-    return math.log(rate / (1 - rate)), 0.0
-
-
-def _newton(raw: Array, outcome: Array, weights: Array, *, start: tuple[float, float]) -> tuple[float, float]:
-    """Two Newton steps from the whole sample's curve: enough for a draw, and a hundred times faster."""
-    point = np.asarray(start)
-    design = np.column_stack([np.ones(len(raw)), raw])
-    for _ in range(2):
-        shown = expit(design @ point)
-        slope = design.T @ (weights * (outcome - shown))
-        bend = (design * (weights * shown * (1 - shown))[:, None]).T @ design
-        point = point + np.linalg.solve(bend + 1e-9 * np.eye(2), slope)
-    return float(point[0]), max(0.0, float(point[1]))

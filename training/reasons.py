@@ -24,7 +24,10 @@ NOTHING = 1e-12
 
 @dataclass(frozen=True)
 class Reason:
-    """One group's push on the margin, and the number it is told with (None = unknown or not applicable)."""
+    """One group's push on the margin, and the number it is told with (None = unknown or not applicable).
+
+    ``stable``: it passes the reason gate and is shown; what does not is still in the sum.
+    """
 
     group: str
     contribution: float
@@ -35,6 +38,7 @@ class Reason:
     peers: float | None
     sentence_zh: str
     sentence_en: str
+    stable: bool = True
 
     def sentence(self, language: str) -> str:
         """Return the sentence in ``zh`` or ``en``."""
@@ -79,24 +83,31 @@ def told_names(profile: Profile, names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def reasons(
-    profile: Profile, names: tuple[str, ...], seen: FeatureRows, contributions: Array
+    profile: Profile,
+    names: tuple[str, ...],
+    seen: FeatureRows,
+    contributions: Array,
+    *,
+    stable: npt.NDArray[np.bool_] | None = None,
 ) -> list[tuple[Reason, ...]]:
     """Return each row's reasons, the strongest first; their contributions add up to margin less base value.
 
     ``contributions`` are [row, name]; ``seen`` should hold told_names for a whole cohort, for the post's middle is
-    the median over its rows.
+    the median over its rows. ``stable`` [row, group], groups in the order of names, says which pass the reason gate
+    (all where it is not given).
     """
     groups: dict[str, list[int]] = {}
     for number, name in enumerate(names):
         groups.setdefault(parse_name(name).group, []).append(number)
     found: list[list[Reason]] = [[] for _ in range(len(seen.values))]
-    for group, columns in groups.items():
+    for number, (group, columns) in enumerate(groups.items()):
+        held = [True] * len(found) if stable is None else stable[:, number].tolist()
         pushes = dict(zip([names[column] for column in columns], contributions[:, columns].T, strict=True))
         told = _told(Seen(seen.names, seen.values, seen.post, pushes), group)
         teller = _Teller(profile, group, seen.names)
         for row, contribution in enumerate(contributions[:, columns].sum(axis=1).tolist()):
             if abs(contribution) > NOTHING:
-                found[row].append(teller.reason(contribution, told, row))
+                found[row].append(teller.reason(contribution, told, row, stable=held[row]))
     return [tuple(sorted(row, key=lambda reason: -abs(reason.contribution))) for row in found]
 
 
@@ -158,7 +169,7 @@ class _Teller:
         self.profile, self.group, self.names = profile, group, names
         self.said: dict[tuple[object, ...], tuple[str, str]] = {}
 
-    def reason(self, contribution: float, told: Told, row: int) -> Reason:
+    def reason(self, contribution: float, told: Told, row: int, *, stable: bool) -> Reason:
         place = told.place[row]
         numbers = told.value[row], told.usual[row], told.peers[row]
         value, usual, peers = (None if math.isnan(number) else number for number in numbers)
@@ -169,7 +180,8 @@ class _Teller:
                 self._sentence(place, numbers, contribution, "en"),
             )
         name = self.names[place]
-        return Reason(self.group, contribution, name, parse_name(name).months, value, usual, peers, *self.said[key])
+        window = parse_name(name).months
+        return Reason(self.group, contribution, name, window, value, usual, peers, *self.said[key], stable)
 
     def _sentence(self, place: int, numbers: tuple[float, float, float], contribution: float, language: str) -> str:
         text = _chinese if language == "zh" else _english

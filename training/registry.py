@@ -1,11 +1,12 @@
 """The registry of trained models: MLflow with a local database under HOME/mlruns. Nothing else imports mlflow."""
 
+import datetime as dt
 import json
 import logging
 import os
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,39 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
 from features.errors import Refusal
-from training.gate import objections
+from features.histories.store import current_version
+from features.policy import Policy
+from features.profile import Profile, load_profile
+from training.gate import Objection, Place, Signature, evidence, objections
+from training.history import (
+    PROMOTED,
+    REFUSED,
+    ROLLED_BACK,
+    Act,
+    Entry,
+    Production,
+    Verified,
+    append,
+    champions,
+    entries,
+    on_day,
+    os_user,
+    production,
+    verify,
+)
+from training.impact import Assessment, assessments, on_file
 from training.model import RiskModel
+from training.model_card import model_card
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 MODEL_FOLDER = "model"
 CARD_FILE = "report.json"
+MODEL_CARD_PAGE, MODEL_CARD_JSON = "model-card.html", "model-card.json"
+HISTORY_FILE = "history.jsonl"
+HEAD, COMPARISON = "history", "comparison"
+"""Tags: on a registered model the last row about it, on a version a comparison that was made after its training."""
+TRAINED = "trained, and every bound of the gate is met"
+"""The reason that is signed for who trains and gives none."""
 
 
 @dataclass(frozen=True)
@@ -54,51 +82,132 @@ class Registered:
     """What came of registering: the version, and why it did not become champion (nothing when it did)."""
 
     version: str
-    objections: tuple[str, ...]
+    objections: tuple[Objection, ...]
 
 
 class Registry:
-    """The versions of every risk's model in a home; ``champion`` is the one that serves."""
+    """The versions of every risk's model in a home; ``champion`` is the one that serves.
+
+    Its history is the truth: a promotion or rollback is a row of it first, then the alias follows, at the latest when
+    the registry is used again.
+    """
 
     def __init__(self, home: Path) -> None:
-        self.root = home.resolve() / "mlruns"
+        self.home = home.resolve()
+        self.root = self.home / "mlruns"
         self.root.mkdir(parents=True, exist_ok=True)
         for noisy in ("alembic", "mlflow"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
         self._lock = FileLock(self.root / "registry.lock")
+        self._history = self.root / HISTORY_FILE
         address = f"sqlite:///{self.root / 'mlflow.db'}"
         self._client = MlflowClient(tracking_uri=address, registry_uri=address)
 
-    def register(self, model: RiskModel) -> Registered:
+    def register(self, model: RiskModel, *, by: str | None = None, reason: str = TRAINED) -> Registered:
         """Log a run with params, metrics, report and model files, register a version, and pass it through the gate.
 
-        It becomes ``champion``, or ``challenger`` where the gate objects.
+        It becomes ``champion``, or ``challenger`` where the gate objects; either is a row of the history.
         """
+        signature = Signature(os_user() if by is None else by, reason)
         with self._lock:
-            held = self._aliased(model.risk, CHAMPION)
             run_id = self._logged(model)
             version = self._versioned(model.risk, run_id)
-            found = objections(model.card, held.card if held else None)
-            alias = CHALLENGER if found else CHAMPION
-            self._client.set_registered_model_alias(model.risk, alias, version)
-            self._client.set_model_version_tag(model.risk, version, "gate", "; ".join(found) or "passed")
+            self._settle(model.risk)
+            found = self._objections(model.risk, model.card, signature)
+            self._pictured(run_id, version, model, [each.as_json() for each in found])
+            act = self._act(REFUSED if found else PROMOTED, (model.risk, version), signature, found=found)
+            self._written(replace(act, figures=evidence(model.card)))
+            self._client.set_model_version_tag(model.risk, version, "gate", "; ".join(map(str, found)) or "passed")
+            if found:
+                self._client.set_registered_model_alias(model.risk, CHALLENGER, version)
         return Registered(version, tuple(found))
+
+    def promote(self, risk: str, version: str, *, by: str, reason: str, force: bool = False) -> Entry:
+        """Make a version champion, or raise a Refusal with what the gate has against it; either is in the history.
+
+        With ``force`` and a written reason (policy: forced_reason_length) it serves in spite of the gate, and every
+        page that shows it says so. The version that serves already is left as it is.
+        """
+        signature = Signature(by, reason)
+        with self._lock:
+            held = self._version(risk, version)
+            self._loaded(held)  # a version that is not whole must not serve
+            self._settle(risk)
+            if held.version == self._alias(risk, CHAMPION):
+                return self._standing(held)
+            found = self._objections(risk, held.card, signature)
+            forced = bool(found) and force
+            if forced:
+                self._check_forced(signature)
+            act = self._act(PROMOTED if forced or not found else REFUSED, (risk, held.version), signature, found=found)
+            entry = self._written(replace(act, forced=forced, figures=evidence(held.card)))
+        if entry.action == REFUSED:
+            raise Refusal(
+                f"Version {held.version} of '{risk}' is not promoted:",
+                [str(each) for each in found],
+                hint="The refusal is in the history. --force promotes it with a written reason, which pages show.",
+            )
+        return entry
+
+    def rollback(self, risk: str, *, by: str, reason: str) -> Entry:
+        """Make the champion before the present one serve again; a Refusal where there was none, or nobody signs."""
+        if not (by.strip() and reason.strip()):
+            raise Refusal("A rollback needs a name and a reason.", hint="Give them: --by NAME --reason TEXT")
+        with self._lock:
+            self._settle(risk)
+            stack = champions(entries(self._history), risk)
+            if len(stack) < 2:
+                raise Refusal(f"'{risk}' had no champion before the present one.", hint="See: jingxing models")
+            held = self._version(risk, stack[-2])
+            self._loaded(held)
+            act = self._act(ROLLED_BACK, (risk, held.version), Signature(by, reason))
+            return self._written(replace(act, figures=evidence(held.card)))
+
+    def compared(self, risk: str, version: str, comparison: Mapping[str, Any]) -> None:
+        """Keep a comparison with the present champion that was made after a version's training; the gate reads it."""
+        held = self._version(risk, version)
+        with self._lock:
+            told = json.dumps(dict(comparison), allow_nan=False)
+            self._client.set_model_version_tag(risk, held.version, COMPARISON, told)
+
+    def in_production(self, risk: str) -> Production | None:
+        """Return what serves: version, since when, by whose word, whether forced and against what; None where none."""
+        with self._lock:
+            self._settle(risk)
+            spells = production(entries(self._history), risk)
+            alias = self._alias(risk, CHAMPION)
+        if spells or alias is None:
+            return spells[-1] if spells else None
+        return Production(risk, alias, since="", by="", reason="promoted before the history began", forced=False)
+
+    def on_day(self, day: dt.date) -> dict[str, list[Production]]:
+        """Return the versions of every risk that served on a day, in their order; mostly one each."""
+        rows = entries(self._history)
+        return {risk: on_day(rows, risk, day) for risk in sorted({row.risk for row in rows})}
+
+    def history(self, risk: str | None = None) -> list[Entry]:
+        """Return the rows of the history (about a risk), oldest first."""
+        return [row for row in entries(self._history) if risk in (None, row.risk)]
+
+    def verify(self) -> Verified:
+        """Return whether the history is as it was written, held against what the registered models noted of it."""
+        with self._lock:
+            return verify(self._history, heads=self._heads())
 
     def champion(self, risk: str) -> RiskModel:
         """Return the model that serves; a Refusal where there is none yet."""
-        held = self._aliased(risk, CHAMPION)
-        if held is None:
+        stack = champions(entries(self._history), risk)
+        if stack and stack[-1] != self._alias(risk, CHAMPION):
+            with self._lock:
+                self._settle(risk)
+        version = self._alias(risk, CHAMPION)
+        if version is None:
             raise Refusal(f"There is no champion for '{risk}'.", hint=f"Train one: jingxing train --risk {risk}")
-        return self._loaded(held)
+        return self._loaded(self._version(risk, version))
 
     def version(self, risk: str, version: str) -> RiskModel:
         """Return a version by its number, or the newest for ``latest``; a Refusal where it does not exist."""
-        known = self.versions(risk)
-        chosen = known[-1:] if version == "latest" else [one for one in known if one.version == str(version)]
-        if not chosen:
-            there = ", ".join(one.version for one in known) or "none"
-            raise Refusal(f"There is no version {version} of '{risk}'.", hint=f"Versions there are: {there}.")
-        return self._loaded(chosen[0])
+        return self._loaded(self._version(risk, version))
 
     def versions(self, risk: str | None = None) -> list[Version]:
         """Return all versions (of a risk), oldest first."""
@@ -106,30 +215,120 @@ class Registry:
         found = [self._described(one) for name in names for one in self._search(name)]
         return sorted(found, key=lambda one: (one.risk, int(one.version)))
 
-    def promote(self, risk: str, version: str) -> None:
-        """Make a version champion without asking the gate; a Refusal where it does not exist."""
-        self.version(risk, version)
-        with self._lock:
-            self._client.set_registered_model_alias(risk, CHAMPION, version)
-
     def folder(self, risk: str, run_id: str) -> Path:
         """Return where the files of a run's model lie, wherever the home has been moved to."""
         place: Path = self.root / "artifacts" / risk / run_id / "artifacts" / MODEL_FOLDER
         return place
+
+    @property
+    def profile(self) -> Profile | None:
+        """The profile of the stored histories; None where nothing was ingested into this home."""
+        try:
+            folder = current_version(self.home)
+        except Refusal:
+            return None
+        return load_profile(folder / "profile")
+
+    def _objections(self, risk: str, card: Mapping[str, Any], signature: Signature) -> list[Objection]:
+        profile = self.profile
+        policy = profile.settings.policy if profile else Policy()
+        place = Place(risk, self._alias(risk, CHAMPION), self._assessment(risk, card, profile))
+        return objections(card, place, policy=policy, signature=signature)
+
+    def _assessment(self, risk: str, card: Mapping[str, Any], profile: Profile | None) -> Assessment | None:
+        if profile is not None:
+            return on_file(self.home, risk, profile)
+        named = card.get("impact_assessment")
+        return next((one for one in assessments(self.home) if one.id == named and one.risk == risk), None)
+
+    def _check_forced(self, signature: Signature) -> None:
+        profile = self.profile
+        least = (profile.settings.policy if profile else Policy()).forced_reason_length
+        if not signature.by.strip() or len(signature.reason.strip()) < least:
+            raise Refusal(
+                "A promotion against the gate needs a name and a written reason.",
+                hint=f"Give at least {least} characters: --reason TEXT. Pages show it.",
+            )
+
+    def _act(self, action: str, what: tuple[str, str], signature: Signature, *, found: Sequence[Objection] = ()) -> Act:
+        risk, version = what
+        return Act(
+            who=signature.by.strip(),
+            action=action,
+            risk=risk,
+            version=version,
+            previous=self._alias(risk, CHAMPION),
+            reason=signature.reason.strip(),
+            objections=[each.as_json() for each in found],
+        )
+
+    def _written(self, act: Act) -> Entry:
+        """Write the row, then let tag and alias follow it. Under the lock."""
+        entry = append(self._history, act, heads=self._heads())
+        self._settle(act.risk)
+        return entry
+
+    def _settle(self, risk: str) -> None:
+        """Let the aliases and the noted head of a risk follow its history, whatever was cut short. Under the lock.
+
+        A history that was changed is followed by nothing.
+        """
+        if verify(self._history, heads=self._heads()).fault is not None:
+            return
+        rows = [row for row in entries(self._history) if row.risk == risk]
+        if not rows:
+            return
+        noted = self._tags(risk).get(HEAD, "0:")
+        if int(noted.partition(":")[0]) < rows[-1].number:
+            self._client.set_registered_model_tag(risk, HEAD, rows[-1].head)
+        stack = champions(rows, risk)
+        if stack and self._alias(risk, CHAMPION) != stack[-1]:
+            self._client.set_registered_model_alias(risk, CHAMPION, stack[-1])
+        if stack and self._alias(risk, CHALLENGER) == stack[-1]:
+            self._client.delete_registered_model_alias(risk, CHALLENGER)
+
+    def _standing(self, held: Version) -> Entry:
+        """The row by which a champion serves; one that says so where it serves from before the history began."""
+        rows = [row for row in self.history(held.risk) if row.action in (PROMOTED, ROLLED_BACK)]
+        if rows:
+            return rows[-1]
+        act = self._act(PROMOTED, (held.risk, held.version), Signature(os_user(), "served before the history began"))
+        return self._written(act)
+
+    def _heads(self) -> list[str]:
+        tags = [model.tags.get(HEAD) for model in self._client.search_registered_models()]
+        return [head for head in tags if head]
+
+    def _tags(self, risk: str) -> Mapping[str, str]:
+        found: Mapping[str, str] = self._client.get_registered_model(risk).tags
+        return found
+
+    def _alias(self, risk: str, alias: str) -> str | None:
+        if "'" in risk or not self._client.search_registered_models(f"name = '{risk}'"):
+            return None
+        found = self._client.get_registered_model(risk).aliases.get(alias)
+        return None if found is None else str(found)
+
+    def _version(self, risk: str, version: str) -> Version:
+        known = self.versions(risk)
+        chosen = known[-1:] if version == "latest" else [one for one in known if one.version == str(version)]
+        if not chosen:
+            there = ", ".join(one.version for one in known) or "none"
+            raise Refusal(f"There is no version {version} of '{risk}'.", hint=f"Versions there are: {there}.")
+        return chosen[0]
 
     def _search(self, risk: str) -> list[Any]:
         if "'" in risk:
             return []
         return list(self._client.search_model_versions(f"name = '{risk}'"))
 
-    def _aliased(self, risk: str, alias: str) -> Version | None:
-        return next((one for one in self.versions(risk) if alias in one.aliases), None)
-
     def _described(self, one: Any) -> Version:
         # searching leaves the aliases out, asking for one version does not
         whole = self._client.get_model_version(one.name, one.version)
         card = self.folder(one.name, one.run_id).parent / CARD_FILE
         held = json.loads(card.read_text(encoding="utf-8")) if card.exists() else {}
+        if COMPARISON in whole.tags:
+            held[COMPARISON] = json.loads(whole.tags[COMPARISON])
         aliases = tuple(sorted(whole.aliases))
         return Version(one.name, str(one.version), aliases, one.run_id, int(one.creation_timestamp), held)
 
@@ -153,6 +352,13 @@ class Registry:
             self._client.log_artifacts(run_id, scratch)
         self._client.set_terminated(run_id)
         return run_id
+
+    def _pictured(self, run_id: str, version: str, model: RiskModel, verdict: list[dict[str, str]]) -> None:
+        """Log the model card beside the report: one page that opens offline, and its JSON."""
+        page, plain = model_card(model.card, risk=model.risk, version=version, verdict=verdict)
+        self._client.log_text(run_id, page, MODEL_CARD_PAGE)
+        text = json.dumps(plain, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+        self._client.log_text(run_id, text, MODEL_CARD_JSON)
 
     def _experiment(self, risk: str) -> str:
         place = (self.root / "artifacts" / risk).as_uri()

@@ -125,7 +125,9 @@ class Report:
                 f"tested {', '.join(fold['test'])}: {fold['test_rows']:,} rows, {fold['test_positives']:,} positive"
             )
         if self.trials:
-            told.append(f"  settings are the best of {self.trials} on these folds, which flatters the model a little")
+            told.append(
+                "  a recipe was searched on these folds too: one picked on them looks a little better than it is"
+            )
         return told
 
     def table(self) -> Table:

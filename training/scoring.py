@@ -11,6 +11,7 @@ from features.engine import FeatureRows, feature_rows
 from features.errors import Refusal
 from features.histories.tables import Histories
 from features.months import last_day, month_text, timestamps
+from training.evidence import SUFFICIENT
 from training.model import RiskModel, Scores
 from training.reasons import Reason, reasons, told_names
 
@@ -19,7 +20,10 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ScoredCohort:
-    """The scores of a cohort at one as-of, an entry per officer in the order of officer_id; rank 1 is highest."""
+    """The scores of a cohort at one as-of, an entry per officer in the order of officer_id; rank 1 is highest.
+
+    ``evidence`` is one of evidence.KINDS; who has not enough has rank 0: no place in the order.
+    """
 
     risk: str
     as_of: int
@@ -34,17 +38,18 @@ class ScoredCohort:
     low: Array
     high: Array
     rank: npt.NDArray[np.int32]
+    evidence: npt.NDArray[np.str_]
     reasons: tuple[tuple[Reason, ...], ...]
 
     def __len__(self) -> int:
         return len(self.officer)
 
     def order(self) -> npt.NDArray[np.int64]:
-        """Return the positions by rank."""
-        return np.argsort(self.rank, kind="stable")
+        """Return the positions by rank, those without one after all others, the most probable first."""
+        return np.lexsort((-self.margin, self.rank, self.rank == 0))
 
     def frame(self) -> pd.DataFrame:
-        """Return the contract's table, by rank; ``reasons`` is JSON text."""
+        """Return the contract's table and ``evidence``, by rank (null without one); ``reasons`` is JSON text."""
         ranked = self.order()
         return pd.DataFrame(
             {
@@ -54,10 +59,11 @@ class ScoredCohort:
                 "probability": self.probability[ranked],
                 "low": self.low[ranked],
                 "high": self.high[ranked],
-                "rank": self.rank[ranked],
+                "rank": pd.arrays.IntegerArray(self.rank[ranked], self.rank[ranked] == 0),
                 "model_version": self.model_version,
                 "base_value": self.base_value,
                 "reasons": [_as_text(self.reasons[row]) for row in ranked],
+                "evidence": self.evidence[ranked],
             }
         )
 
@@ -76,7 +82,8 @@ def score_cohort(histories: Histories, model: RiskModel, as_of: int) -> ScoredCo
 def scored(histories: Histories, model: RiskModel, rows: FeatureRows) -> ScoredCohort:
     """Return the scores of feature rows (told_names of the model) of one as-of, their posts' middles among them."""
     scores = model.score(rows)
-    why = reasons(histories.profile, model.names, rows, scores.by_feature)
+    why = reasons(histories.profile, model.names, rows, scores.by_feature, stable=scores.stable)
+    evidence = model.evidence(rows, np.asarray(histories.posts, dtype=np.str_)[rows.post])
     return ScoredCohort(
         risk=model.risk,
         as_of=int(rows.as_of[0]),
@@ -90,14 +97,16 @@ def scored(histories: Histories, model: RiskModel, rows: FeatureRows) -> ScoredC
         probability=scores.probability,
         low=scores.low,
         high=scores.high,
-        rank=_ranks(scores),
+        rank=_ranks(scores, evidence == SUFFICIENT),
+        evidence=evidence,
         reasons=tuple(why),
     )
 
 
-def _ranks(scores: Scores) -> npt.NDArray[np.int32]:
-    rank = np.empty(len(scores.margin), dtype=np.int32)
-    rank[np.argsort(-scores.margin, kind="stable")] = np.arange(1, len(rank) + 1)
+def _ranks(scores: Scores, judged: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
+    rank = np.zeros(len(scores.margin), dtype=np.int32)
+    order = np.lexsort((-scores.margin, ~judged))
+    rank[order[: int(judged.sum())]] = np.arange(1, int(judged.sum()) + 1)
     return rank
 
 

@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version as installed
 from typing import Any
 
@@ -13,14 +13,21 @@ from features.errors import Refusal
 from features.histories.tables import Histories
 from features.months import month_text
 from features.profile import Profile
+from training.ablation import ablation
 from training.comparison import Incumbent, compared
 from training.dataset import TrainingSet, shared_rows, training_set
+from training.fairness import fairness
 from training.fitting import Fitted, fit
 from training.folds import Fold
+from training.guards import guarded, limits
+from training.leaks import leak_test
 from training.model import RiskModel
+from training.portrait import portrait
 from training.recipe import Recipe
+from training.reliability import reliability
 from training.report import Report, Section
 from training.search import NO_SEARCH, Search, best_recipe
+from training.treated import treatment, with_and_without
 from training.validation import OutOfFold, judged_folds, validate
 
 Steps = Callable[[int], None]
@@ -53,18 +60,30 @@ def train(
     """
     step = progress or (lambda _: None)
     rows = training_set(histories, risk, until=until, shared=shared)
+    helped = treatment(histories, rows)
+    rows = helped.weighed(rows) if helped else rows
     step(1)
     folds = judged_folds(rows, histories.profile)
-    recipe = best_recipe(rows, folds, histories.profile, search=search, progress=step)
+    searched = best_recipe(rows, folds, histories.profile, search=search, progress=step)
+    recipe = searched.recipe
     found = validate(rows, folds, histories.profile, recipe)
     step(1)
     report = Report.of(rows, folds, found, trials=search.trials)
     report = report.extended(_sections(histories, rows, (folds, recipe, found, incumbent)))
+    if search.trials:
+        report = report.extended({"search": searched})
+    if helped:
+        audit = with_and_without(helped, rows, folds, histories.profile, mine=(recipe, found))
+        report = report.extended({"treated": audit})
     step(1)
     fitted = fit(rows, histories.profile, recipe=recipe)
+    model = guarded(fitted.model(risk), rows, histories.profile, made=(recipe, fitted))
+    report = report.extended({"leak_test": leak_test(histories, rows, names=fitted.names)})
+    report = report.extended(limits(model, rows, folds, found))
     step(1)
-    card = {**report.card(), **_provenance(rows, histories.profile, (recipe, fitted))}
-    return Trained(fitted.model(risk, card), report, found)
+    drawn = portrait(rows, histories.profile, found=found, model=model)
+    card = {**report.card(), **_provenance(rows, histories.profile, (recipe, fitted)), **drawn}
+    return Trained(replace(model, card=card), report, found)
 
 
 def train_all(
@@ -82,6 +101,7 @@ def train_all(
     one after the other. ``progress`` is told 1 for each of ``steps_of`` steps.
     """
     shared = shared_rows(histories, risks, until=until) if len(risks) > 1 else None
+    workers = min(len(risks), os.cpu_count() or 1)
     champions = incumbents or {}
 
     def one(risk: str) -> Trained | Refusal:
@@ -90,7 +110,7 @@ def train_all(
                 histories,
                 risk,
                 until=until,
-                search=search,
+                search=search.share(len(risks), workers),
                 incumbent=champions.get(risk),
                 shared=shared,
                 progress=progress,
@@ -98,7 +118,7 @@ def train_all(
         except Refusal as refusal:
             return refusal
 
-    with ThreadPoolExecutor(max_workers=min(len(risks), os.cpu_count() or 1)) as threads:
+    with ThreadPoolExecutor(max_workers=workers) as threads:
         return dict(zip(risks, threads.map(one, risks), strict=True))
 
 
@@ -114,7 +134,8 @@ def _sections(
 ) -> dict[str, Section]:
     """The audits beside the figures, by the key under which they stand in the card."""
     folds, recipe, found, incumbent = judged
-    sections: dict[str, Section] = {}
+    sections: dict[str, Section] = {"reliability": reliability(found), "fairness": fairness(histories, found)}
+    sections["ablation"] = ablation(rows, folds, histories.profile, recipe=recipe, found=found)
     if incumbent is not None:
         sections["comparison"] = compared(rows, folds, histories.profile, mine=(recipe, found), incumbent=incumbent)
     return sections

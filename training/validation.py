@@ -42,6 +42,8 @@ class OutOfFold:
     rivals: Mapping[str, Array]
     probabilities: tuple[str, ...]
     capacities: Mapping[int, int]
+    weight: Array | None = None
+    """What each row counts in every figure: treated spells count 0, those like them more (None: 1 each)."""
 
     def __len__(self) -> int:
         return len(self.label)
@@ -51,9 +53,13 @@ class OutOfFold:
         score = self.probability if contender == MODEL else self.rivals[contender]
         known = contender == MODEL or contender in self.probabilities
         return [
-            Judged(self.officer[part], self.as_of[part], self.label[part], score[part], known)
+            Judged(self.officer[part], self.as_of[part], self.label[part], score[part], known, self.counted(part))
             for part in (np.flatnonzero(self.fold == number) for number in np.unique(self.fold))
         ]
+
+    def counted(self, rows: npt.NDArray[Any] | None = None) -> Array | None:
+        """Return what some rows (all by default) count; None where each counts 1."""
+        return self.weight if self.weight is None or rows is None else self.weight[rows]
 
     def table(self, weights: Array) -> dict[str, dict[str, Figure]]:
         """Return every contender's figures; ``weights`` from officer_draws."""
@@ -95,8 +101,14 @@ def validate(
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     scores = {rival.name: joined.pop(rival.name) for rival in against}
     known = tuple(rival.name for rival in against if rival.probability)
+    weight = rows.weight[joined["row"]].astype(np.float64)
     return OutOfFold(
-        risk=rows.risk, rivals=scores, probabilities=known, capacities=capacities(rows, folds, profile), **joined
+        risk=rows.risk,
+        rivals=scores,
+        probabilities=known,
+        capacities=capacities(rows, folds, profile),
+        weight=None if (weight == 1).all() else weight,
+        **joined,
     )
 
 

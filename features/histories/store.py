@@ -58,6 +58,16 @@ def load_histories(home: Path) -> Histories:
     return _reading(home, _histories)
 
 
+def current_version(home: Path) -> Path:
+    """Return the folder of the version that counts; Refusal when nothing was ingested."""
+    return _reading(home, lambda version: version)
+
+
+def load_version(folder: Path) -> Histories:
+    """Return the histories in a version's folder."""
+    return _histories(folder)
+
+
 def quarantined(home: Path) -> list[dict[str, Any]]:
     """Return the rows that were not taken in, each with where it stands and why."""
     return _reading(home, lambda version: listed(pq.read_table(version / "quarantine.parquet")))

@@ -2,6 +2,7 @@
 
 from features.simulation.export import write_export
 from features.simulation.force import SimulatedForce, simulate
+from features.simulation.intervention import Help, Intervene, Recorded
 from features.simulation.mechanism import Mechanism
 
-__all__ = ["Mechanism", "SimulatedForce", "simulate", "write_export"]
+__all__ = ["Help", "Intervene", "Mechanism", "Recorded", "SimulatedForce", "simulate", "write_export"]

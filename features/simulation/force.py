@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -10,8 +11,10 @@ from features.errors import Refusal
 from features.histories.tables import Floats, Ints, histories
 from features.months import NO_DAY, first_day, last_day, month_of_day
 from features.profile import Profile, load_profile
+from features.simulation.intervention import Help, Intervene, Recorded, extra_of, reached
 from features.simulation.ledger import Ledger
 from features.simulation.mechanism import (
+    Extra,
     Mechanism,
     Month,
     Noise,
@@ -76,24 +79,34 @@ def simulate(
     profile: Profile | None = None,
     mechanism: Mechanism | None = None,
     with_truth: bool = True,
+    intervene: Intervene | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> SimulatedForce:
     """Return a simulated force whose last month is 2024-12; the same arguments give the same tables.
 
-    Without ``with_truth`` the table of true probabilities stays empty, which halves the time. ``progress`` is
-    called with 1 after each month. The profile must have the posts and measures of ``gongan``.
+    Without ``with_truth`` the table of true probabilities stays empty, which halves the time. ``intervene`` chooses
+    who is helped in the coming month beside the policies; the truth is that without further such help. ``progress``
+    is called with 1 after each month. The profile must have the posts and measures of ``gongan``.
     """
     profile = profile or load_profile("gongan")
     _check(profile, officers, months)
     world = _World(profile, officers, months, seed=seed, mechanism=mechanism or Mechanism())
     for month in range(world.start, LAST_MONTH + 1):
-        world.live(month)
+        look = partial(_recorded, world, month - 1, seed)
+        world.live(month, intervene(month - 1, look) if intervene and month > world.start else None)
         if progress:
             progress(1)
     roster = roster_table(world.people, world.postings, profile=profile)
     events = world.ledger.table(world.people.officer_id, until=int(last_day(LAST_MONTH)))
     truth = _truth(world, roster, events, seed=seed) if with_truth else pd.DataFrame(columns=TRUTH)
     return SimulatedForce(roster, events, truth, _effects(world))
+
+
+def _recorded(world: "_World", as_of: int, seed: int) -> Recorded:
+    """The tables at the end of a month; corrections are drawn beside the world's own random numbers."""
+    ledger = replace(world.ledger, rng=np.random.default_rng([seed, 3]))
+    roster = roster_table(world.people, world.postings, profile=world.profile)
+    return Recorded(as_of, roster, ledger.table(world.people.officer_id, until=int(last_day(as_of))))
 
 
 def _truth(world: "_World", roster: pd.DataFrame, events: pd.DataFrame, *, seed: int) -> pd.DataFrame:
@@ -138,10 +151,10 @@ class _World:
         for month in range(self.start - BURN_IN, self.start):
             self._step(month)
 
-    def live(self, month: int) -> None:
+    def live(self, month: int, chosen: Help | None = None) -> None:
         """Let one month pass: transfers, work, strain, records; then leavers, and a snapshot for the truth."""
         self._transfers(month)
-        seen = self._step(month)
+        seen = self._step(month, self._extra(month, chosen))
         here = np.flatnonzero(self.people.joined <= month)
         here = here[self.postings.gone[here] == NO_DAY].astype(np.int32)
         episode = self.rng.random(len(here)) < burnout_hazard(self.state.strain[here], self.mechanism)
@@ -151,11 +164,21 @@ class _World:
         self._leavers(month, here)
         self.snapshots[month] = Snapshot(self.state, seen.burden, seen.performance)
 
-    def _step(self, month: int) -> Month:
+    def _extra(self, month: int, chosen: Help | None) -> Extra | None:
+        """Help chosen from outside reaches those who are there; it is marked on the first day of the month."""
+        there = (self.people.joined <= month) & (self.postings.gone == NO_DAY)
+        who = reached(chosen, self.people.officer_id, there)
+        if chosen is None or not len(who):
+            return None
+        if chosen.recorded_as:
+            self.ledger.add(chosen.recorded_as, who, np.full(len(who), first_day(month)), 1.0)
+        return extra_of(chosen, who, len(there))
+
+    def _step(self, month: int, extra: Extra | None = None) -> Month:
         load, pressure = (self.postings.units.shocks(self.rng)[self.postings.unit] for _ in range(2))
         noise, shocks = Noise(self.rng, len(self.state.post)), UnitShocks(load, pressure)
         self.state, seen = next_month(
-            self.state, self.traits, month=month, mechanism=self.mechanism, noise=noise, shocks=shocks
+            self.state, self.traits, month=month, mechanism=self.mechanism, noise=noise, shocks=shocks, extra=extra
         )
         return seen
 

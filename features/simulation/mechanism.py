@@ -118,6 +118,14 @@ class Month:
     performance: Floats
 
 
+@dataclass(frozen=True)
+class Extra:
+    """Help beside the policies: days and sessions of each kind of rest, and who is mentored this month."""
+
+    rest: Floats  # [person, compensatory leave | recuperation | counselling | relief]
+    mentored: Mask
+
+
 NIGHTS = np.array([4.0, 2.0, 4.0, 6.5, 2.0, 0.3, 6.5])
 QUICK_RETURNS = np.array([1.5, 0.8, 1.3, 1.8, 0.8, 0.3, 1.6])
 INCIDENTS = np.array([0.9, 0.3, 0.5, 1.2, 0.3, 0.05, 0.5])
@@ -182,9 +190,16 @@ def performance(state: State, mechanism: Mechanism) -> Floats:
 
 
 def next_month(
-    state: State, traits: Traits, *, month: int, mechanism: Mechanism, noise: Noise, shocks: UnitShocks
+    state: State,
+    traits: Traits,
+    *,
+    month: int,
+    mechanism: Mechanism,
+    noise: Noise,
+    shocks: UnitShocks,
+    extra: Extra | None = None,
 ) -> tuple[State, Month]:
-    """Return the state at the end of ``month`` and what the month brought."""
+    """Return the state at the end of ``month`` and what the month brought; ``extra`` help draws no random number."""
     m = mechanism
     state = _circumstances(state, mechanism=m, noise=noise, shocks=shocks)
     relieved = m.effect_scale * m.relief_effect * (state.relief > 0)
@@ -196,6 +211,8 @@ def next_month(
     rest = _rest(state, mechanism=m, noise=noise)
     offered = sigmoid(m.mentoring_level + m.mentoring_slope * performance(state, m))
     mentored = (state.mentoring > 0) | noise.happens(offered)
+    if extra is not None:
+        rest, mentored = rest + extra.rest, mentored | extra.mentored
     meetings = np.where(state.mentoring > 0, state.mentoring - 1, (m.mentoring_months - 1) * mentored)
     seen = Month(burden, nights, quick, incidents, rest, mentored, performance=burden)
     strain = _strain(state, traits, mechanism=m, seen=seen)

@@ -1,12 +1,14 @@
 """The shapes of the API's answers: they are its documentation in /openapi.json."""
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serving.queries import Entry, PersonRisk
+from serving.queries import Entry, PersonRisk, holds
 from serving.tables import Batch, RecommendationRow, Score
+from serving.words import same
 
 
 class Answer(BaseModel):
@@ -27,12 +29,21 @@ class Reason(Answer):
 
     measure: str = Field(examples=["night_shift"])
     contribution: float = Field(description="Log-odds; base value and all contributions sum to the margin.")
+    stable: bool = Field(default=True, description="Sign and place hold over bags and seeds; pages name only these.")
     points: float = Field(description="The same as a share of the probability; start and points add up to it.")
     value: float | None = Field(default=None, description="The person's number in the window.")
     usual: float | None = Field(default=None, description="The person's own usual.")
     peers: float | None = Field(default=None, description="The middle of the post.")
     window: str | int | None = Field(default=None, description="The window of these numbers.")
     sentence: Text
+
+
+class Split(Answer):
+    """A risk split by whom it is shared with; log-odds: base value + post + unit + person is the margin."""
+
+    post: float = Field(description="Features of the post, and what is usual in it.")
+    unit: float = Field(description="Features of the unit, and what its other people have beyond their posts.")
+    person: float = Field(description="What is left.")
 
 
 class ListEntry(Answer):
@@ -48,9 +59,23 @@ class ListEntry(Answer):
     rank: int = Field(ge=1)
     previous_rank: int | None = Field(description="Rank in the list before; null if not in it.")
     in_capacity: bool = Field(description="Within what the team can attend to this month.")
+    split: Split | None = Field(default=None, description="Post, unit and person; null in older lists.")
     status: str = Field(examples=["open"], description="Review status; always open until reviews exist.")
     reasons: list[Reason]
     actions: list[str] = Field(description="Keys of what is recommended, the most pressing first.")
+
+
+class Unranked(Answer):
+    """A person with insufficient evidence: not ranked, never within capacity. Talk instead of relying on a model."""
+
+    officer_id: str
+    post: str
+    unit: str
+    probability: float
+    low: float
+    high: float
+    evidence: str = Field(examples=["little_history"], description="little_history or unlike_training.")
+    why: Text
 
 
 class RiskList(Answer):
@@ -65,8 +90,10 @@ class RiskList(Answer):
     horizon_months: int
     cohort: int
     capacity: int
+    base_value: float = Field(description="Log-odds of the average, from which contributions and splits start.")
     total: int = Field(description="Persons that fit the filters.")
     entries: list[ListEntry]
+    unranked: list[Unranked] = Field(default=[], description="Whose evidence is insufficient; on the first page only.")
     next_cursor: str | None = Field(description="Give it as cursor for the next page; null on the last.")
 
 
@@ -77,7 +104,7 @@ class RiskMonth(Answer):
     probability: float
     low: float
     high: float
-    rank: int
+    rank: int | None
 
 
 class OfficerRisk(Answer):
@@ -90,13 +117,16 @@ class OfficerRisk(Answer):
     low: float
     high: float
     post_mean: float
-    rank: int
+    rank: int | None = Field(description="Null where the evidence is insufficient.")
+    evidence: str = Field(default="sufficient", description="sufficient, little_history or unlike_training.")
     previous_rank: int | None
     in_capacity: bool
     base_value: float = Field(description="Log-odds of the average from which contributions start.")
     margin: float = Field(description="Log-odds of the probability: base value plus all contributions.")
+    split: Split | None = Field(default=None, description="Post, unit and person; null in older lists.")
     reasons: list[Reason] = Field(description="The strongest, with words.")
     contributions: dict[str, float] = Field(description="Every group's log-odds.")
+    other_influences: float = Field(default=0.0, description="Log-odds of all that is not among the stable reasons.")
     trend: list[RiskMonth]
 
 
@@ -142,9 +172,17 @@ def reason_of(stored: dict[str, Any], points_per_unit: float) -> Reason:
         measure=stored["measure"],
         contribution=stored["contribution"],
         points=stored["contribution"] * points_per_unit,
+        stable=holds(stored),
         sentence=Text(zh=stored["sentence_zh"], en=stored["sentence_en"]),
         **{name: stored.get(name) for name in ("value", "usual", "peers", "window")},
     )
+
+
+def split_of(score: Score) -> Split | None:
+    """Return the split of a risk; None in lists older than it."""
+    if score.part_post is None or score.part_unit is None or score.part_person is None:
+        return None
+    return Split(post=score.part_post, unit=score.part_unit, person=score.part_person)
 
 
 def entry_of(entry: Entry, batch: Batch) -> ListEntry:
@@ -155,7 +193,8 @@ def entry_of(entry: Entry, batch: Batch) -> ListEntry:
         unit=entry.score.unit,
         officer_id=entry.score.officer_id,
         post_mean=batch.post_means.get(entry.score.post, batch.post_means[""]),
-        in_capacity=entry.score.rank <= batch.capacity,
+        in_capacity=entry.score.within(batch.capacity),
+        split=split_of(entry.score),
         status="open",
         reasons=[reason_of(reason, entry.points_per_unit) for reason in entry.strongest],
         actions=[offer.action for offer in entry.offers],
@@ -171,11 +210,14 @@ def officer_risk_of(view: PersonRisk) -> OfficerRisk:
         label=Text(**batch.labels["risk"]),
         model_version=batch.model_version,
         post_mean=view.post_mean,
-        in_capacity=score.rank <= batch.capacity,
+        evidence=score.evidence,
+        in_capacity=score.within(batch.capacity),
         base_value=batch.base_value,
         margin=view.margin,
+        split=split_of(score),
         reasons=[reason_of(reason, view.points_per_unit) for reason in view.reasons.strongest],
         contributions=dict(zip(batch.groups, view.reasons.contributions, strict=True)),
+        other_influences=sum(view.reasons.contributions) - sum(_firm(view.reasons.strongest)),
         trend=[
             RiskMonth(as_of=b.as_of, probability=s.probability, low=s.low, high=s.high, rank=s.rank)
             for b, s in view.trend
@@ -198,6 +240,17 @@ def offer_of(row: RecommendationRow) -> Offer:
         mentor_id=row.mentor_id,
         benefit="not estimable" if row.benefit is None else row.benefit,
     )
+
+
+def unranked_of(score: Score) -> Unranked:
+    """Return one person whose evidence is insufficient."""
+    names = ("officer_id", "post", "unit", "probability", "low", "high", "evidence")
+    why = Text(**same(f"evidence_{score.evidence}"))
+    return Unranked(**{name: getattr(score, name) for name in names}, why=why)
+
+
+def _firm(strongest: Sequence[dict[str, Any]]) -> list[float]:
+    return [reason["contribution"] for reason in strongest if holds(reason)]
 
 
 def _score(score: Score) -> dict[str, Any]:

@@ -53,6 +53,7 @@ class Prediction(Answer):
     probability: float
     low: float
     high: float
+    evidence: str = Field(description="sufficient, little_history or unlike_training: then don't rely on it.")
     base_value: float
     reasons: list[Reason]
 
@@ -115,6 +116,7 @@ def _told(scored: ScoredCohort) -> list[Prediction]:
             probability=float(scored.probability[row]),
             low=float(scored.low[row]),
             high=float(scored.high[row]),
+            evidence=str(scored.evidence[row]),
             base_value=scored.base_value,
             reasons=[
                 reason_of(stored_reason(reason), points_per_unit(scored.base_value, scored.probability[row]))

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from serving import queries
-from serving.api.answers import RiskList, Text, entry_of
+from serving.api.answers import RiskList, Text, entry_of, unranked_of
 from serving.permissions import Permission, needs
 from serving.problems import Kind, Problem, problem_answers
 from serving.sessions import AsOf, Database
@@ -66,9 +66,14 @@ def risk_list(
         horizon_months=batch.horizon_months,
         cohort=batch.cohort,
         capacity=batch.capacity,
+        base_value=batch.base_value,
         total=queries.how_many(database, batch, unit=unit, post=post) if wanted else 0,
         entries=[entry_of(entry, batch) for entry in found[:limit]],
-        next_cursor=_cursor(batch, found[limit - 1].score.rank) if len(found) > limit else None,
+        unranked=[
+            unranked_of(score)
+            for score in ([] if cursor or not wanted else queries.unranked(database, batch, unit=unit, post=post))
+        ],
+        next_cursor=_cursor(batch, found[limit - 1].score.rank or 0) if len(found) > limit else None,
     )
 
 

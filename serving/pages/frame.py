@@ -26,6 +26,8 @@ _templates.filters |= {
     "percent": words.percent,
     "points": words.points,
     "number": words.number,
+    "odds": words.odds,
+    "percent_of": lambda share: f"{share:.0f}%",
     "path": lambda text: quote(str(text), safe=""),
 }
 

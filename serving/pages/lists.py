@@ -8,7 +8,8 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, RedirectResponse, Response
 from sqlalchemy.orm import Session
 
-from serving import queries
+from features.statistics import FEWEST
+from serving import queries, units
 from serving.pages.frame import Reader, page
 from serving.permissions import Permission, needs
 from serving.problems import Kind, Problem
@@ -65,6 +66,8 @@ def list_page(
         more=shown[limit - 1].score.rank if len(shown) > limit else None,
         after=after,
         scale=_scale(shown),
+        unranked=[] if after else queries.unranked(database, batch, unit=unit or None, post=post or None),
+        **_splits(batch, shown),
         **_summary(database, batch, shown),
     )
 
@@ -84,15 +87,17 @@ def static(name: str) -> Response:
 
 
 def _summary(database: Session, batch: Batch, shown: Sequence[queries.Entry]) -> dict[str, Any]:
-    units = queries.units(database, batch)
+    views = queries.units(database, batch)
     leading = [
         view
-        for view in units
+        for view in views
         if view.people >= FEWEST_OF_A_UNIT and view.listed and view.mean >= STANDS_OUT * view.others
     ]
     means = batch.post_means
     return {
-        "units": units,
+        "units": views,
+        "fewest": FEWEST,
+        "roster_units": units.by_rosters(database, batch),
         "leading_unit": leading[0] if leading else None,
         "moves": queries.moves(database, batch),
         "mean": means.get("", 0.0),
@@ -101,9 +106,15 @@ def _summary(database: Session, batch: Batch, shown: Sequence[queries.Entry]) ->
     }
 
 
+def _splits(batch: Batch, shown: Sequence[queries.Entry]) -> dict[str, Any]:
+    """Each person's split into post, unit and person, on a common scale."""
+    splits = {entry.score.officer_id: units.parts_of(entry.score, batch.base_value) for entry in shown}
+    return {"splits": splits, "split_scale": max((each.reach for each in splits.values() if each), default=0.0)}
+
+
 def _line(shown: Sequence[queries.Entry], capacity: int) -> int | None:
     """The rank below which the capacity line is drawn, where it falls within what is shown."""
-    within = [entry.score.rank for entry in shown if entry.score.rank <= capacity]
+    within = [entry.score.rank for entry in shown if entry.score.within(capacity)]
     return within[-1] if within and len(within) < len(shown) else None
 
 

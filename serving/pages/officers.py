@@ -105,7 +105,7 @@ def _picture(svg: bytes) -> Response:
 
 def _told(view: queries.PersonRisk, language: str) -> dict[str, Any]:
     """One risk as the template needs it: bars that add up, and the table of all reasons."""
-    drawn = view.reasons.strongest[:BARS]
+    drawn = [reason for reason in view.reasons.strongest if queries.holds(reason)][:BARS]
     changes = [reason["contribution"] * view.points_per_unit for reason in drawn]
     total = sum(view.reasons.contributions) * view.points_per_unit
     left = total - sum(changes)

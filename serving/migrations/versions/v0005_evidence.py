@@ -1,4 +1,7 @@
-"""Who is abstained from, and why."""
+"""Who is abstained from, and why: such a person has no rank."""
+
+import sqlalchemy as sa
+from alembic import op
 
 revision = "0005"
 down_revision = "0004"
@@ -7,8 +10,15 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the columns."""
+    """Make the column, and let ranks be empty."""
+    with op.batch_alter_table("scores") as scores:
+        scores.add_column(sa.Column("evidence", sa.String(length=20), nullable=False, server_default="sufficient"))
+        scores.alter_column("rank", existing_type=sa.Integer(), nullable=True)
 
 
 def downgrade() -> None:
-    """Drop them."""
+    """Drop the column; who has no rank goes."""
+    op.execute("DELETE FROM scores WHERE rank IS NULL")
+    with op.batch_alter_table("scores") as scores:
+        scores.alter_column("rank", existing_type=sa.Integer(), nullable=False)
+        scores.drop_column("evidence")

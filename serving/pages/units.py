@@ -1,0 +1,65 @@
+"""A unit's page: first whether its roster is the cause, with what carries it and what can be changed; then people."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from serving import queries, units
+from serving.pages.frame import Reader, page
+from serving.permissions import Permission, needs
+from serving.problems import Kind, Problem
+from serving.sessions import AsOf, Database
+from serving.tables import Batch, UnitShareRow
+from serving.words import joined
+
+NAMED = 3
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/units/{risk}/{unit:path}", dependencies=[needs(Permission.SEE_LISTS)])
+def unit_page(request: Request, risk: str, unit: str, database: Database, language: Reader, as_of: AsOf) -> Response:
+    """Show a unit of a list: the roster before the persons."""
+    batch = queries.batch_of(database, risk, as_of)
+    members = units.people(database, batch, unit) if batch else []
+    unranked = queries.unranked(database, batch, unit=unit) if batch else []
+    if batch is None or not (members or unranked):
+        raise Problem(
+            Kind.NOT_FOUND, "There is nobody of this unit on a list of this risk and month. 没有这一单位的名单。"
+        )
+    share = units.unit_share(database, batch, unit)
+    splits = {entry.score.officer_id: units.parts_of(entry.score, batch.base_value) for entry in members}
+    return page(
+        request,
+        "unit.html",
+        language,
+        batch=batch,
+        unit=unit,
+        months=queries.months_scored(database, risk),
+        members=members,
+        unranked=unranked,
+        means=units.means(database, batch, unit),
+        share=share,
+        verdict=share.verdict if share else "",
+        carried=_carried(batch, share, language),
+        named=_named(batch, share, language),
+        splits=splits,
+        split_scale=max((split.reach for split in splits.values() if split), default=0.0),
+    )
+
+
+def _carried(batch: Batch, share: UnitShareRow | None, language: str) -> list[dict[str, Any]]:
+    """The measures that carry it, with labels and units in the reader's language."""
+    found = []
+    for each in share.carried if share else []:
+        label = batch.labels["measures"].get(each["measure"], {})
+        told = {"label": label.get(language, each["measure"]), "unit": label.get(f"unit_{language}", "")}
+        found.append({**each, **told})
+    return found
+
+
+def _named(batch: Batch, share: UnitShareRow | None, language: str) -> str:
+    rows = _carried(batch, share, language)
+    first = [row for row in rows if row["roster"]] or rows
+    return joined([row["label"] for row in first[:NAMED]], language)

@@ -1,0 +1,119 @@
+"""The commands of the registry: promote, rollback, verify, impact."""
+
+from typing import Any
+
+import click
+
+from features.console import Console, command
+from features.errors import Refusal
+from features.histories.store import current_version
+from features.profile import load_profile
+from training.history import Entry, os_user
+from training.impact import Assessment, assessments, draft, sign, withdraw
+from training.registry import Registry
+
+RISK = click.option("--risk", required=True, help="A risk of the profile.")
+BY = click.option("--by", default=os_user, show_default="you", help="Who signs.")
+REASON = click.option("--reason", required=True, help="Why, in words that others will read.")
+
+
+@RISK
+@click.option("--version", default="latest", show_default=True, metavar="VERSION|latest", help="Which version.")
+@BY
+@REASON
+@click.option("--force", is_flag=True, help="In spite of the gate; pages show the reason.")
+def _promote(console: Console, *, risk: str, version: str, by: str, reason: str, force: bool) -> dict[str, Any]:
+    """Make a version champion, if the gate has nothing against it."""
+    entry = Registry(console.home).promote(risk, version, by=by, reason=reason, force=force)
+    for each in entry.objections if entry.forced else ():
+        console.say(f"In spite of the gate: {each['en']}.")
+    console.say(_told(entry))
+    return _as_json(entry)
+
+
+promote = command("promote")(_promote)
+
+
+@RISK
+@BY
+@REASON
+def _rollback(console: Console, *, risk: str, by: str, reason: str) -> dict[str, Any]:
+    """Let the champion before the present one serve again."""
+    entry = Registry(console.home).rollback(risk, by=by, reason=reason)
+    console.say(_told(entry))
+    return _as_json(entry)
+
+
+rollback = command("rollback")(_rollback)
+
+
+def _verify(console: Console) -> dict[str, Any]:
+    """Check that the history of promotions, rollbacks and refusals is as it was written."""
+    found = Registry(console.home).verify()
+    if found.fault is not None:
+        raise Refusal(
+            f"The history of the registry was changed: row {found.fault.row}: {found.fault.what}.",
+            hint="Restore mlruns/history.jsonl from a backup; the rows before that one are as they were written.",
+        )
+    if found.unfinished:
+        console.say("The last row was never finished: that action did not happen, and the next row takes its place.")
+    console.say(f"The history of the registry is whole: {found.rows} rows; the last is {found.head or 'none yet'}.")
+    return {"rows": found.rows, "head": found.head, "unfinished": found.unfinished}
+
+
+verify = command("verify")(_verify)
+
+
+@click.argument("act", type=click.Choice(["list", "show", "draft", "sign", "withdraw"]), default="list")
+@click.argument("subject", required=False, metavar="[ID|RISK]")
+@BY
+@click.option("--reason", default="", help="Why it is withdrawn.")
+def _impact(console: Console, *, act: str, subject: str | None, by: str, reason: str) -> dict[str, Any]:
+    """List, show, draft, sign or withdraw impact assessments: without one no model serves.
+
+    draft takes a RISK and files a new one where the last was withdrawn; show, sign and withdraw take an ID.
+    """
+    if act != "list" and subject is None:
+        raise click.UsageError(
+            f"'impact {act}' needs {'a risk' if act == 'draft' else 'an id'}; see: jingxing impact list"
+        )
+    found = _chosen(console, act, subject or "", signature=(by, reason))
+    for each in found:
+        console.say(
+            f"{each.id:40} {each.state:10} {each.created}  {each.by}{f': {each.reason}' if each.reason else ''}"
+        )
+        if act in ("show", "draft"):
+            console.say(f"\n{each.document['zh']}\n{each.document['en']}")
+    if not found:
+        console.say("No impact assessment is on file; training files a draft.")
+    shown = [{**each.as_json(), **({"document": dict(each.document)} if act == "show" else {})} for each in found]
+    return {"assessments": shown}
+
+
+impact = command("impact")(_impact)
+
+
+def _chosen(console: Console, act: str, subject: str, *, signature: tuple[str, str]) -> list[Assessment]:
+    home, (by, reason) = console.home, signature
+    if act == "draft":
+        return [draft(home, load_profile(current_version(home) / "profile"), subject, anew=True)]
+    if act == "sign":
+        return [sign(home, subject, by=by)]
+    if act == "withdraw":
+        return [withdraw(home, subject, by=by, reason=reason)]
+    known = assessments(home)
+    found = known if act == "list" else [one for one in known if one.id == subject]
+    if act == "show" and not found:
+        there = ", ".join(one.id for one in known) or "none"
+        raise Refusal(f"There is no impact assessment '{subject}'.", hint=f"There are: {there}.")
+    return found
+
+
+def _told(entry: Entry) -> str:
+    before = f" in place of version {entry.previous}" if entry.previous and entry.previous != entry.version else ""
+    return f"Version {entry.version} of '{entry.risk}' serves{before} (row {entry.number} of the history)."
+
+
+def _as_json(entry: Entry) -> dict[str, Any]:
+    keys = ("number", "when", "who", "action", "risk", "version", "previous", "reason", "forced", "hash")
+    return {**{key: getattr(entry, key) for key in keys}, "objections": list(entry.objections)}

@@ -6,8 +6,8 @@ from threading import Lock
 from features.errors import Refusal
 from features.histories.store import load_histories
 from features.profile import Profile
-from training.model import RiskModel
-from training.registry import CHAMPION, Registry
+from training.models.risk_model import RiskModel
+from training.registry.registry import CHAMPION, Registry
 
 
 class Champions:

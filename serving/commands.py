@@ -17,9 +17,9 @@ from serving.database import open_database
 from serving.headers import LOOPBACK
 from serving.scoring import KEPT, check_month, score_into_store, write_parquet
 from serving.words import number, percent, say
-from training.model import RiskModel
-from training.registry import Registry
-from training.scoring import ScoredCohort, score_cohort
+from training.models.risk_model import RiskModel
+from training.models.scoring import ScoredCohort, score_cohort
+from training.registry.registry import Registry
 
 AS_OF = click.option("--as-of", required=True, metavar="YYYY-MM", help="The month whose last day is the as-of.")
 DB = click.option(

@@ -19,9 +19,9 @@ from features.simulation import simulate, write_export
 from serving.commands import bind, chosen_models, run, summary, tell_top
 from serving.database import open_database
 from serving.scoring import score_into_store
-from training.impact import assessed
-from training.registry import Registry
-from training.scoring import ScoredCohort
+from training.models.scoring import ScoredCohort
+from training.registry.impact import assessed
+from training.registry.registry import Registry
 from training.train import steps_of, train_all
 
 PROFILE = "gongan"

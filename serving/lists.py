@@ -24,7 +24,7 @@ from serving.tables import (
     SupersededList,
     UnitShareRow,
 )
-from training.evidence import SUFFICIENT
+from training.models.evidence import SUFFICIENT
 
 AT_A_TIME = 5000
 """Rows a bulk insert sends at a time."""

@@ -17,8 +17,8 @@ from serving.database import transaction
 from serving.findings import FAR_OFF, Teller, drift_figures, ordered, verdict
 from serving.monitored import FALSE_DISCOVERIES, STABLE, Finding, MonitoredMonth, store_month
 from serving.scoring import check_month
-from training.gate import MODEL
-from training.model import RiskModel
+from training.judging.metrics import MODEL
+from training.models.risk_model import RiskModel
 from training.monitoring.coverage import (
     SILENT,
     Arrivals,

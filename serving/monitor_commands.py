@@ -12,7 +12,7 @@ from serving.commands import AS_OF, DB, chosen_models
 from serving.database import open_database
 from serving.monitor import monitor_into_store
 from serving.monitored import MonitoredMonth
-from training.registry import Registry
+from training.registry.registry import Registry
 
 
 @AS_OF

@@ -19,8 +19,8 @@ from serving.lists import KEPT_COLUMNS, contributions_digest, set_aside_value
 from serving.queries import batch_of
 from serving.scoring import Explained, explained, names_needed, rows_of
 from serving.tables import Batch, ProfileRow, SupersededList
-from training.model import RiskModel
-from training.registry import Registry
+from training.models.risk_model import RiskModel
+from training.registry.registry import Registry
 
 EXACT = ("officer_id", "post", "unit", "evidence", "rank")
 """Columns that are equal or not; the others differ by so much."""

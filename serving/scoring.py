@@ -3,7 +3,7 @@
 import datetime as dt
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +35,10 @@ from serving.recommendations import NOTEWORTHY, Flag, Situation, recommend, situ
 from serving.records import MONTHS_DRAWN, Records, records
 from serving.shares import scored_units
 from serving.tables import Batch, Reasons, Score
-from training.model import Array, RiskModel, Rows, Scores
-from training.reasons import Reason, told_names
-from training.scoring import ScoredCohort, scored
-from training.split import Pushed, Split, UnitShare, split, unit_shares
+from training.models.reasons import Reason, told_names
+from training.models.risk_model import Array, RiskModel, Rows, Scores
+from training.models.scoring import ScoredCohort, scored
+from training.models.split import Pushed, Split, UnitShare, split, unit_shares
 
 KEPT = 8
 """So many of the strongest reasons are kept with words; all contributions are kept as numbers."""
@@ -170,7 +170,10 @@ def explained(given: Histories, model: RiskModel, rows: FeatureRows, *, told: in
         kept = size >= np.partition(size, -told, axis=1)[:, [-told]]
         place = {group: number for number, group in enumerate(scores.groups)}
         by_feature = by_feature * kept[:, [place[group_of(name)] for name in model.names]]
-    known = _AlreadyScored(**vars(model), scores=replace(scores, by_feature=by_feature))
+    known = _AlreadyScored(
+        **{part.name: getattr(model, part.name) for part in fields(model)},
+        scores=replace(scores, by_feature=by_feature),
+    )
     parts = split(model.names, scores.by_feature, post=rows.post, unit=rows.unit)
     seen = Pushed(model.names, scores.by_feature, rows.names, rows.values, rows.post, rows.unit)
     cohort_ = scored(given, known, rows)

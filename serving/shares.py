@@ -8,7 +8,7 @@ from features.names import parse_name
 from features.profile import Profile
 from serving.lists import ScoredUnit
 from serving.words import number
-from training.split import Carried, UnitShare
+from training.models.split import Carried, UnitShare
 
 ELEVATED = math.log(1.2)
 """A unit is spoken of where its odds are a fifth above everyone else's or more."""

@@ -88,7 +88,7 @@ class Score(Table):
     rank: Mapped[int | None]
     """Empty where the evidence is not sufficient: such a person is not ranked."""
     evidence: Mapped[str] = mapped_column(String(20), default="sufficient", server_default="sufficient")
-    """sufficient, little_history or unlike_training (training.evidence)."""
+    """sufficient, little_history or unlike_training (training.models.evidence)."""
     previous_rank: Mapped[int | None]
     """The rank in the list of the same risk before this one."""
     part_post: Mapped[float | None]

@@ -30,9 +30,9 @@ from tests.accept_intervals import intervals
 from tests.accept_monitor import monitored_forces
 from tests.accept_treated import treated
 from tests.test_real_histories import CHICAGO
-from training import rivals as plain_models
 from training.dataset import MOST_ROWS, TrainingSet, training_set
-from training.rivals import rivals
+from training.judging import rivals as plain_models
+from training.judging.rivals import rivals
 
 JINGXING = Path(sys.executable).parent / "jingxing"
 CHICAGO_MONTHS = ("2011-03", "2011-06", "2011-09")

@@ -14,9 +14,9 @@ from features.histories.store import load_histories
 from features.months import last_day, parse_month, timestamps
 from features.simulation import simulate, write_export
 from training.dataset import training_set
-from training.evidence import SUFFICIENT
 from training.fitting import fit
 from training.guards import guarded, reason_audit
+from training.models.evidence import SUFFICIENT
 from training.recipe import STANDARD
 
 GROUPS = 20

@@ -17,8 +17,8 @@ from features.simulation import Help, Recorded, simulate
 from features.simulation.force import LAST_MONTH
 from training.dataset import training_set
 from training.fitting import fit
-from training.metrics import list_metrics
-from training.model import RiskModel
+from training.judging.metrics import list_metrics
+from training.models.risk_model import RiskModel
 from training.treated import Treatment, treatment
 
 OFFICERS, BEFORE, EVERY = 1500, 30, 8

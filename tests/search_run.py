@@ -8,9 +8,9 @@ from features.profile import Profile
 from tests.training_force import small_force
 from training.dataset import TrainingSet, training_set
 from training.folds import Fold
-from training.search import Search, best_recipe
-from training.searched import Searched
-from training.validation import judged_folds
+from training.judging.search import Search, best_recipe
+from training.judging.searched import Searched
+from training.judging.validation import judged_folds
 
 
 def small_rows(*, seed: int = 5) -> tuple[TrainingSet, list[Fold], Profile]:

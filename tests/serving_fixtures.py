@@ -22,11 +22,10 @@ from serving.database import open_database
 from serving.scoring import score_into_store
 from training.dataset import training_set
 from training.fitting import fit
-from training.model import RiskModel
+from training.judging.metrics import MODEL, RULE
+from training.models.risk_model import RiskModel
 from training.recipe import STANDARD
-from training.registry import Registry
-from training.report import MODEL
-from training.rivals import RULE
+from training.registry.registry import Registry
 
 OFFICERS, MONTHS = 150, 24
 

@@ -9,7 +9,9 @@ import pytest
 
 from features.profile import IndexOutcome, load_profile
 from tests.training_force import small_force, small_profile
-from training.ablation import (
+from training.dataset import TrainingSet, training_set
+from training.folds import Fold
+from training.judging.ablation import (
     FEWEST_PERSONS,
     MODEL,
     PARTS,
@@ -20,11 +22,9 @@ from training.ablation import (
     parts_of,
     previous_inputs,
 )
-from training.dataset import TrainingSet, training_set
-from training.folds import Fold
-from training.gate import RULE
+from training.judging.metrics import RULE
+from training.judging.validation import OutOfFold, judged_folds, validate
 from training.recipe import STANDARD
-from training.validation import OutOfFold, judged_folds, validate
 
 GONGAN = load_profile("gongan")
 
@@ -130,7 +130,7 @@ def test_for_an_index_the_persistent_are_those_who_fell_already():
 
 def test_refits_are_the_same_each_time_and_see_fewer_officers_of_a_large_force(monkeypatch):
     assert _ablated(_rows()).card() == _found().card()
-    monkeypatch.setattr("training.ablation.MOST_ROWS", 900)
+    monkeypatch.setattr("training.judging.ablation.MOST_ROWS", 900)
     thinned = _ablated(_rows())
     assert thinned.every == -(-_found().train_rows // 900)
     assert thinned.train_rows <= 1.1 * 900

@@ -1,6 +1,8 @@
 """The assessment as files and through the commands: Excel, JSON, Parquet; every figure opened down to its events."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,9 @@ from openpyxl import load_workbook
 from features.assessment.assess import TABLES, Assessment, assess
 from features.assessment.export import SHEETS, head_of, write_assessment
 from features.errors import Refusal, WrongUsage
+from features.histories.store import load_histories
+from features.months import parse_month
+from features.profile import BUILT_IN, load_profile
 from features.simulation import simulate, write_export
 from serving.cli import main
 from tests.assessment_force import NOW, force, roster, work
@@ -140,6 +145,23 @@ def test_what_can_not_be_answered_is_refused_in_words(home: Path, words: list[st
     result = CliRunner().invoke(main, ["--home", str(home), *words])
     assert result.exit_code == code
     assert said in result.stderr
+
+
+def test_one_weight_changed_in_yaml_changes_exactly_the_indicators_that_carry_it(home: Path, tmp_path: Path) -> None:
+    copied = shutil.copytree(BUILT_IN / "gongan", tmp_path / "own")
+    posts = (copied / "posts.yaml").read_text(encoding="utf-8")
+    changed = posts.replace("loss_recovery_rate: 0.3", "loss_recovery_rate: 0.6")
+    assert changed != posts
+    (copied / "posts.yaml").write_text(changed, encoding="utf-8")
+    given = load_histories(home)
+    month = parse_month("2024-12")
+    before = assess(given, month).tables["indicators"]
+    after = assess(replace(given, profile=load_profile(copied)), month).tables["indicators"]
+    differs = (before != after) & ~(before.isna() & after.isna())
+    rows = before[differs.any(axis=1)]
+    assert set(rows["indicator"]) == {"loss_recovery_rate"}
+    assert set(rows["post"]) == {"criminal_investigation"}
+    assert list(differs.columns[differs.any()]) == ["weight"]
 
 
 README = Path(__file__).parents[1] / "features" / "assessment" / "README.md"

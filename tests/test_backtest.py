@@ -14,11 +14,11 @@ from features.histories.tables import Histories
 from features.months import last_day, parse_month
 from serving.cli import main
 from tests.training_force import small_force
-from training import backtest_report
-from training.backtest import _walks, run_backtest, steps_of, what_came
 from training.dataset import training_months, training_set
 from training.fitting import fit
-from training.followed import Outcomes, followed, weighted_median
+from training.judging import backtest_report
+from training.judging.backtest import _walks, run_backtest, steps_of, what_came
+from training.judging.followed import Outcomes, followed, weighted_median
 
 FIRST, LAST = parse_month("2021-04"), parse_month("2022-04")
 MONTHS = list(range(FIRST, LAST + 1))

@@ -14,13 +14,13 @@ from serving.app import create_app
 from serving.database import open_database, transaction
 from tests.training_force import SmallForce, small_force
 from training.dataset import training_set
-from training.evidence import LITTLE_HISTORY, SUFFICIENT, UNLIKE_TRAINING, Bounds, bounds
 from training.fitting import fit
 from training.guards import bounds_of, coverage, evidence_audit, gain, guarded
-from training.model import RiskModel
+from training.judging.validation import judged_folds, validate
+from training.models.evidence import LITTLE_HISTORY, SUFFICIENT, UNLIKE_TRAINING, Bounds, bounds
+from training.models.risk_model import RiskModel
+from training.models.scoring import score_cohort
 from training.recipe import STANDARD
-from training.scoring import score_cohort
-from training.validation import judged_folds, validate
 
 LAST = parse_month("2022-06")
 UNTIL = parse_month("2022-01")

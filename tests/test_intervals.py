@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from training.calibration import Calibration, calibrated, platt
-from training.intervals import PRIOR_MOVE, Band, band, moves, venn_abers
+from training.models.calibration import Calibration, calibrated, platt
+from training.models.intervals import PRIOR_MOVE, Band, band, moves, venn_abers
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -14,13 +14,12 @@ from playwright.sync_api import sync_playwright
 from tests.serving_fixtures import in_ci
 from tests.test_pages_browser import ARGUMENTS, CHROMIUM, HOW, SERIOUS, WIDTHS
 from tests.training_force import small_force, small_profile
+from training.cards.model_card import LIMITS, NOT_FOR, document, model_card
+from training.cards.pictures import short
+from training.cards.portrait import LENGTHS, calibration_curve, overall_reasons, precision_by_length
 from training.dataset import training_set
-from training.gate import MODEL, RULE
-from training.metrics import calibration_error
-from training.model_card import LIMITS, NOT_FOR, document, model_card
-from training.pictures import short
-from training.portrait import LENGTHS, calibration_curve, overall_reasons, precision_by_length
-from training.registry import MODEL_CARD_JSON, MODEL_CARD_PAGE, Registry
+from training.judging.metrics import MODEL, RULE, calibration_error
+from training.registry.registry import MODEL_CARD_JSON, MODEL_CARD_PAGE, Registry
 from training.train import train
 
 

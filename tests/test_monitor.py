@@ -25,7 +25,7 @@ from tests.test_serving_store import postgres  # noqa: F401 - the fixture
 from tests.training_force import small_force
 from training.dataset import training_set
 from training.fitting import fit
-from training.gate import MODEL
+from training.judging.metrics import MODEL
 
 END = parse_month("2023-12")
 UNTIL = parse_month("2023-06")

@@ -12,9 +12,9 @@ from tests.training_force import SmallForce, small_force
 from training.dataset import training_set
 from training.fitting import fit
 from training.guards import guarded, reason_audit
+from training.models.scoring import score_cohort
+from training.models.stability import audited, likeness, stable
 from training.recipe import STANDARD
-from training.scoring import score_cohort
-from training.stability import audited, likeness, stable
 
 LAST = parse_month("2022-06")
 

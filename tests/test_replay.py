@@ -28,9 +28,9 @@ from tests.test_serving_store import _list
 from tests.training_force import MEASURES, RISKS, SETTINGS, small_force
 from training.dataset import training_set
 from training.fitting import fit
-from training.gate import MODEL, RULE
+from training.judging.metrics import MODEL, RULE
 from training.recipe import STANDARD
-from training.registry import Registry
+from training.registry.registry import Registry
 
 __all__ = ["postgres_address", "store", "store_url"]
 

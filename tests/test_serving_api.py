@@ -20,8 +20,8 @@ from serving.permissions import PERMISSIONS, Needs, Permission
 from serving.problems import Kind
 from tests.serving_fixtures import last_month
 from training.dataset import training_set
-from training.registry import Registry
-from training.scoring import scored
+from training.models.scoring import scored
+from training.registry.registry import Registry
 
 NAME = "甲乙丙丁"
 LIST = "/api/v1/risk-lists/burnout"

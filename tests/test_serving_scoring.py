@@ -18,8 +18,8 @@ from serving.database import open_database, transaction
 from serving.scoring import check_month, score_into_store
 from serving.tables import Batch, Score
 from tests.serving_fixtures import last_month
-from training.registry import Registry
-from training.scoring import score_cohort
+from training.models.scoring import score_cohort
+from training.registry.registry import Registry
 
 COLUMNS = [
     "officer_id", "as_of", "risk", "probability", "low", "high", "rank", "model_version", "base_value", "reasons",

@@ -14,10 +14,10 @@ from features.histories.tables import histories
 from features.months import parse_month
 from features.policy import Policy
 from tests.training_force import small_force, small_profile
-from training.fairness import NOT_RECORDED, fairness, listed
-from training.groups import GroupFigures, unfair
-from training.metrics import officer_draws
-from training.validation import OutOfFold
+from training.judging.fairness import NOT_RECORDED, fairness, listed
+from training.judging.groups import GroupFigures, unfair
+from training.judging.metrics import officer_draws
+from training.judging.validation import OutOfFold
 
 MONTHS = tuple(parse_month(text) for text in ("2020-05", "2020-06", "2020-07"))
 UNITS = 4

@@ -15,17 +15,17 @@ from features.histories.ingest import ingest
 from features.policy import Policy
 from tests.training_force import MEASURES, RISKS, SETTINGS, small_force
 from training.dataset import training_set
-from training.fairness import fairness
 from training.fitting import fit
-from training.gate import Place, Signature, objections
-from training.impact import assessed, on_file, sign, withdraw
-from training.leaks import leak_test
+from training.judging.fairness import fairness
+from training.judging.leaks import leak_test
+from training.judging.reliability import reliability
+from training.judging.report import Report
+from training.judging.validation import judged_folds, validate
 from training.recipe import STANDARD
-from training.registry import Registry
-from training.registry_commands import promote as promote_command
-from training.reliability import reliability
-from training.report import Report
-from training.validation import judged_folds, validate
+from training.registry.commands import promote as promote_command
+from training.registry.gate import Place, Signature, objections
+from training.registry.impact import assessed, on_file, sign, withdraw
+from training.registry.registry import Registry
 
 SIGNED = Signature("Lin", "it is better")
 

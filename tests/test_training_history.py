@@ -16,14 +16,14 @@ from features.errors import Refusal
 from tests.training_force import small_force
 from training.dataset import training_set
 from training.fitting import fit
-from training.history import Act, append, append_line, entries, on_day, verify
-from training.model import RiskModel
+from training.models.risk_model import RiskModel
 from training.recipe import STANDARD
-from training.registry import Registry
-from training.registry_commands import impact as impact_command
-from training.registry_commands import promote as promote_command
-from training.registry_commands import rollback as rollback_command
-from training.registry_commands import verify as verify_command
+from training.registry.commands import impact as impact_command
+from training.registry.commands import promote as promote_command
+from training.registry.commands import rollback as rollback_command
+from training.registry.commands import verify as verify_command
+from training.registry.history import Act, append, append_line, entries, on_day, verify
+from training.registry.registry import Registry
 
 WHY = "the tests serve a model that nobody judged"
 ACT = Act("Lin", "promoted", "collapse", "1", None, "it is better", {"auc": [0.7, 0.6, 0.8]})

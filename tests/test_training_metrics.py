@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
-from training.metrics import METRICS, Judged, brier, calibration_error, figures, list_metrics, officer_draws
+from training.judging.metrics import METRICS, Judged, brier, calibration_error, figures, list_metrics, officer_draws
 
 
 @settings(max_examples=60, deadline=None)

@@ -13,11 +13,11 @@ from features.months import parse_month
 from tests.training_force import SmallForce, small_force, small_profile
 from training.dataset import TrainingSet, shared_rows, training_set
 from training.fitting import fit
-from training.model import RiskModel, direction
-from training.scoring import score_cohort
-from training.search import Search
+from training.judging.search import Search
+from training.judging.validation import judged_folds
+from training.models.risk_model import RiskModel, direction
+from training.models.scoring import score_cohort
 from training.train import train
-from training.validation import judged_folds
 
 LAST = parse_month("2022-06")
 

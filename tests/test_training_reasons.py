@@ -9,8 +9,8 @@ from features.engine import feature_rows
 from features.months import parse_month
 from features.names import group_of
 from tests.training_force import small_force
-from training.reasons import reasons, told_names
-from training.scoring import score_cohort
+from training.models.reasons import reasons, told_names
+from training.models.scoring import score_cohort
 from training.train import train
 
 LAST = parse_month("2022-06")

@@ -17,9 +17,9 @@ from features.months import parse_month
 from tests.training_force import MEASURES, RISKS, SETTINGS, small_force, small_profile
 from training.commands import models as models_command
 from training.commands import train as train_command
-from training.impact import assessed, assessments, sign
-from training.registry import Registry
-from training.registry_commands import promote as promote_command
+from training.registry.commands import promote as promote_command
+from training.registry.impact import assessed, assessments, sign
+from training.registry.registry import Registry
 from training.train import train
 
 LAST = parse_month("2022-06")

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.search_run import searched, small_rows
-from training.metrics import Figure
+from training.judging.metrics import Figure
+from training.judging.search import NO_SEARCH, Search, _Jury, _one_trial, _opened, best_recipe
+from training.judging.searched import CHURN_WEIGHT, REGRET_WEIGHT, Finalist, Searched, Seen, Tried, ranked
 from training.recipe import STANDARD
-from training.search import NO_SEARCH, Search, _Jury, _one_trial, _opened, best_recipe
-from training.searched import CHURN_WEIGHT, REGRET_WEIGHT, Finalist, Searched, Seen, Tried, ranked
 from training.train import steps_of
 
 TRIALS = 5

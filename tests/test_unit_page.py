@@ -23,8 +23,8 @@ from tests.test_pages_browser import SERIOUS, WIDTHS, _fits, _opened, address, b
 from tests.training_force import small_profile
 from training.dataset import training_set
 from training.fitting import fit
-from training.registry import Registry
-from training.split import Carried, UnitShare, split
+from training.models.split import Carried, UnitShare, split
+from training.registry.registry import Registry
 
 __all__ = ["address", "browser"]
 

@@ -10,14 +10,14 @@ from features.console import Console, command
 from features.errors import Refusal, WrongUsage
 from features.histories.store import load_histories
 from features.months import parse_month
-from training import backtest_report
-from training.backtest import EVERY_MONTHS, run_backtest
-from training.backtest import steps_of as backtest_steps
-from training.comparison import Incumbent
-from training.gate import MODEL
-from training.impact import assessed, assessments
-from training.registry import CHAMPION, Registered, Registry
-from training.search import Search
+from training.judging import backtest_report
+from training.judging.backtest import EVERY_MONTHS, run_backtest
+from training.judging.backtest import steps_of as backtest_steps
+from training.judging.comparison import Incumbent
+from training.judging.metrics import MODEL
+from training.judging.search import Search
+from training.registry.impact import assessed, assessments
+from training.registry.registry import CHAMPION, Registered, Registry
 from training.train import Trained, steps_of, train_all
 
 RISK = click.option("--risk", default=None, help="A risk of the profile; all of them when not given.")

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from features.profile import Profile
 from training.dataset import TrainingSet
 from training.folds import LaterSplit, later_split
-from training.intervals import moves
-from training.model import Calibration, RiskModel, calibrated, direction
+from training.models.intervals import moves
+from training.models.risk_model import Calibration, RiskModel, calibrated, direction
 from training.recipe import STANDARD, Recipe
 from training.screening import screened, steady
 

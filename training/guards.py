@@ -14,15 +14,15 @@ import numpy.typing as npt
 
 from features.profile import Profile
 from training.dataset import TrainingSet
-from training.evidence import FEWEST_OF_A_POST as FEWEST
-from training.evidence import KINDS, SUFFICIENT, Bounds, bounds
 from training.fitting import Fitted, refit
 from training.folds import Fold
-from training.metrics import Figure, interval_of, officer_draws
-from training.model import RiskModel
+from training.judging.metrics import Figure, interval_of, officer_draws
+from training.judging.validation import OutOfFold
+from training.models.evidence import FEWEST_OF_A_POST as FEWEST
+from training.models.evidence import KINDS, SUFFICIENT, Bounds, bounds
+from training.models.risk_model import RiskModel
+from training.models.stability import ReasonAudit, audited
 from training.recipe import Recipe
-from training.stability import ReasonAudit, audited
-from training.validation import OutOfFold
 
 Array = npt.NDArray[np.float64]
 

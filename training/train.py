@@ -13,22 +13,22 @@ from features.errors import Refusal
 from features.histories.tables import Histories
 from features.months import month_text
 from features.profile import Profile
-from training.ablation import ablation
-from training.comparison import Incumbent, compared
+from training.cards.portrait import portrait
 from training.dataset import TrainingSet, shared_rows, training_set
-from training.fairness import fairness
 from training.fitting import Fitted, fit
 from training.folds import Fold
 from training.guards import guarded, limits
-from training.leaks import leak_test
-from training.model import RiskModel
-from training.portrait import portrait
+from training.judging.ablation import ablation
+from training.judging.comparison import Incumbent, compared
+from training.judging.fairness import fairness
+from training.judging.leaks import leak_test
+from training.judging.reliability import reliability
+from training.judging.report import Report, Section
+from training.judging.search import NO_SEARCH, Search, best_recipe
+from training.judging.validation import OutOfFold, judged_folds, validate
+from training.models.risk_model import RiskModel
 from training.recipe import Recipe
-from training.reliability import reliability
-from training.report import Report, Section
-from training.search import NO_SEARCH, Search, best_recipe
 from training.treated import treatment, with_and_without
-from training.validation import OutOfFold, judged_folds, validate
 
 Steps = Callable[[int], None]
 

@@ -18,11 +18,11 @@ from features.names import parse_name
 from features.profile import Profile
 from training.dataset import TrainingSet
 from training.folds import Fold
-from training.metrics import Figure, figures, officer_draws
+from training.judging.metrics import Figure, figures, officer_draws
+from training.judging.validation import OutOfFold, validate
 from training.recipe import Recipe
 from training.screening import screened
 from training.spells import Ledger, Mask, censored, marks
-from training.validation import OutOfFold, validate
 
 MOST_WEIGHT = 10.0
 """No row counts for more than so many: where fewer than one in ten stay without help, nothing can be learned."""

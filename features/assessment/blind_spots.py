@@ -17,6 +17,8 @@ COLUMNS = ("scope", "officer_id", "unit", "post", "persons", "superiors", "resid
            "listed", "says_zh", "says_en")  # fmt: skip
 LINT_COLUMNS = ("post", "kind", "share", "says_zh", "says_en")
 YEAR = 12
+UNIT_SHARE = 0.5
+"""Means differ less than persons: for a unit this share of the profile's ``blind_spot_by`` is much."""
 KINDS: tuple[Kind, ...] = ("attendance", "paperwork", "activity", "outcome", "residents", "superiors")
 UNDECLARED = "undeclared"
 MOST_PRESENCE, LEAST_OUTCOME, LEAST_RESIDENTS = 0.3, 0.3, 0.2
@@ -95,7 +97,8 @@ def _units(view: Assessable, both: dict[str, Floats], *, gap: Floats, spread: Fl
     low, high = bounds(Estimate(difference, variance, safe, safe, safe), view.rules.interval)
     table = pd.DataFrame({"scope": "unit", "officer_id": "", "unit": view.given.units, "post": "", "persons": persons})
     table = table.assign(**{side: mean(level) for side, level in both.items()}, difference=difference)
-    table = table.assign(low=low, high=high, listed=(low > 0) | (high < 0))
+    apart = np.abs(np.nan_to_num(difference)) >= UNIT_SHARE * view.rules.blind_spot_by
+    table = table.assign(low=low, high=high, listed=apart & ((low > 0) | (high < 0)))
     return _said(table[shown].reset_index(drop=True))
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from features.assessment.ground.assessable import Assessable, Mask
-from features.assessment.ground.indicators import Estimate, combined
-from features.assessment.ground.levels import INDEX, Months, PostLevels, bounds, over
+from features.assessment.ground.indicators import Estimate
+from features.assessment.ground.levels import INDEX, Months, PostLevels, bounds, informed, over
 from features.histories.tables import Floats
 
 COLUMNS = ("officer_id", "post", "unit", "ladder", "technical", "leading", "index", "months_above", "reason_zh",
@@ -44,7 +44,7 @@ def _post_ladders(view: Assessable, each: PostLevels, months: Months) -> pd.Data
     members = each.seen.members
     chosen = np.flatnonzero(strong[members])
     parts = {side: _side(each, names) for side, names in _sides(view).items()}
-    level = {side: combined([(1.0, part) for part in own.values()], size=each.seen.size) for side, own in parts.items()}
+    level = {side: informed(own, learned=each.learned, size=each.seen.size) for side, own in parts.items()}
     ladder = _ladder(view, level["technical"], level["leading"])
     who = members[chosen]
     ranks = [{"technical": dict(pair.technical), "leading": dict(pair.leading)} for pair in view.rules.equal_ranks]

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from features.assessment.ground.assessable import Assessable
-from features.assessment.ground.indicators import Estimate, combined
-from features.assessment.ground.levels import INDEX, PostLevels, bounds, over
+from features.assessment.ground.indicators import Estimate
+from features.assessment.ground.levels import INDEX, PostLevels, bounds, informed, over
 from features.efficiency import exposures, long_work, observed
 from features.histories.tables import Floats
 from features.months import month_text
@@ -161,7 +161,7 @@ def _post_hidden(view: Assessable, each: PostLevels) -> pd.DataFrame | None:
     }
     if not parts:
         return None
-    index, own = each.scores[INDEX], combined([(1.0, part) for part in parts.values()], size=each.seen.size)
+    index, own = each.scores[INDEX], informed(parts, learned=each.learned, size=each.seen.size)
     gap = own.level - index.level
     low, high = bounds(Estimate(gap, own.variance + index.variance, gap, gap, gap), view.rules.interval)
     rows = np.flatnonzero((np.nan_to_num(gap) >= view.rules.hidden_by) & (low > 0) & (np.nan_to_num(own.level) > 0))

@@ -16,7 +16,7 @@ from serving.permissions import Permission, needs
 from serving.problems import Kind, Problem, problem_answers
 from serving.queries import points_per_unit
 from serving.scoring import reason_of as stored_reason
-from training.scoring import ScoredCohort, score_cohort
+from training.models.scoring import ScoredCohort, score_cohort
 
 router = APIRouter(prefix="/api/v1/predictions", tags=["predictions"])
 

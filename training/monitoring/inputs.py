@@ -12,7 +12,7 @@ from features.cohort import cohort
 from features.engine import FeatureRows
 from features.histories.tables import Events, Histories
 from features.months import month_of_day
-from training.model import RiskModel
+from training.models.risk_model import RiskModel
 from training.monitoring.drift import Array, Series
 
 SAMPLED = 2000

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from training.metrics import Figure, Judged, figures, list_metrics, officer_draws
+from training.judging.metrics import Figure, Judged, figures, list_metrics, officer_draws
 
 Array = npt.NDArray[np.float64]
 

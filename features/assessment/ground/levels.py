@@ -118,6 +118,11 @@ def over(seen: PostSeries, key: str, *, learned: Mapping[str, Credibility], mont
     return estimate(seen.indicators[key], window, learned[key])
 
 
+def informed(parts: Mapping[str, Estimate], *, learned: Mapping[str, Credibility], size: int) -> Estimate:
+    """Return the mean of several measures, each by how much officers really differ in it: noise has no say."""
+    return combined([(learned[key].between, part) for key, part in parts.items()], size=size)
+
+
 def bounds(each: Estimate, sure: float) -> tuple[Floats, Floats]:
     """Return the interval in which a level lies with probability ``sure``, as far as the own months tell."""
     width = NormalDist().inv_cdf(0.5 + sure / 2) * np.sqrt(each.variance)

@@ -7,9 +7,9 @@ from typing import Any
 import jinja2
 
 from features.profile import Text
-from training.audit_rows import audit_rows, making_rows
-from training.captions import captioned, dimension_label, figure_text, group_name
-from training.pictures import NAMES
+from training.cards.audit_rows import audit_rows, making_rows
+from training.cards.captions import captioned, dimension_label, figure_text, group_name
+from training.cards.pictures import NAMES
 
 Card = Mapping[str, Any]
 

@@ -7,9 +7,9 @@ from typing import Any
 from features.profile import Profile
 from training.dataset import TrainingSet
 from training.folds import Fold
-from training.metrics import Figure
+from training.judging.metrics import Figure
+from training.judging.validation import OutOfFold, difference, validate
 from training.recipe import Recipe
-from training.validation import OutOfFold, difference, validate
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import altair as alt
 import pandas as pd
 import vl_convert
 
-from training.gate import MODEL
+from training.judging.metrics import MODEL
 
 Card = Mapping[str, Any]
 

@@ -12,10 +12,9 @@ from features.profile import Profile
 from training.dataset import TrainingSet
 from training.fitting import fit
 from training.folds import Fold, temporal_folds
-from training.gate import MODEL
-from training.metrics import Figure, Judged, by_as_of, draws_of, figures, interval_of, officer_draws
+from training.judging.metrics import MODEL, Figure, Judged, by_as_of, draws_of, figures, interval_of, officer_draws
+from training.judging.rivals import Rival, rivals
 from training.recipe import Recipe
-from training.rivals import Rival, rivals
 
 Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int32]

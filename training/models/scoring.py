@@ -11,9 +11,9 @@ from features.engine import FeatureRows, feature_rows
 from features.errors import Refusal
 from features.histories.tables import Histories
 from features.months import last_day, month_text, timestamps
-from training.evidence import SUFFICIENT
-from training.model import RiskModel, Scores
-from training.reasons import Reason, reasons, told_names
+from training.models.evidence import SUFFICIENT
+from training.models.reasons import Reason, reasons, told_names
+from training.models.risk_model import RiskModel, Scores
 
 Array = npt.NDArray[np.float64]
 

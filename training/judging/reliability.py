@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import logit
 
-from training.metrics import Figure, officer_draws
-from training.model import platt
-from training.validation import OutOfFold
+from training.judging.metrics import Figure, officer_draws
+from training.judging.validation import OutOfFold
+from training.models.risk_model import platt
 
 Array = npt.NDArray[np.float64]
 

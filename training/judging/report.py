@@ -11,9 +11,8 @@ from rich.table import Table
 from features.months import month_text
 from training.dataset import TrainingSet
 from training.folds import Fold
-from training.gate import MODEL as MODEL
-from training.metrics import Figure, officer_draws
-from training.validation import OutOfFold
+from training.judging.metrics import Figure, officer_draws
+from training.judging.validation import OutOfFold
 
 SHOWN = {
     "auc": "AUC",

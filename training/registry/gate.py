@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from features.policy import Policy
-from training.groups import GroupFigures, unfair
-from training.impact import Assessment
+from training.judging.groups import GroupFigures, unfair
+from training.judging.metrics import MODEL, RULE
+from training.registry.impact import Assessment
 
-MODEL, RULE = "lightgbm", "rule"
-"""The two contenders that the gate compares; reports and rivals use the same names."""
 METRIC, AT_CAPACITY = "average_precision", "precision_capacity"
 COMPARE = "jingxing train --risk {risk}"
 """The command that compares with the present champion: training does, on the same folds."""

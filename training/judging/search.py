@@ -17,9 +17,9 @@ from optuna.trial import FrozenTrial, TrialState
 from features.profile import Profile
 from training.dataset import TrainingSet
 from training.folds import Fold
+from training.judging.searched import Ensemble, Finalist, Searched, Tried, gain, ranked, seen
+from training.judging.validation import OutOfFold, validate
 from training.recipe import STANDARD, Recipe
-from training.searched import Ensemble, Finalist, Searched, Tried, gain, ranked, seen
-from training.validation import OutOfFold, validate
 
 SEED = 20
 STARTUP = 6

@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from features.names import FeatureName, parse_name
 from features.profile import EventOutcome, IndexOutcome, Risk
 from training.dataset import TrainingSet
-from training.gate import RULE
+from training.judging.metrics import RULE
 
 Array = npt.NDArray[np.float64]
 Scorer = Callable[[TrainingSet, TrainingSet], Array]

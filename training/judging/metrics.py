@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 
+MODEL, RULE = "lightgbm", "rule"
+"""The two contenders that the gate compares, by their names in reports and cards."""
 DRAWS = 200
 BINS = 10
 METRICS = (

@@ -9,7 +9,7 @@ from scipy.optimize import brentq
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from training.intervals import Band, band
+from training.models.intervals import Band, band
 
 Array = npt.NDArray[np.float64]
 

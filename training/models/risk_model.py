@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,12 +19,13 @@ from scipy.special import expit
 from features.errors import Refusal
 from features.names import group_of, parse_name
 from features.profile import Profile
-from training.calibration import Calibration as Calibration
-from training.calibration import calibrated as calibrated
-from training.calibration import platt as platt
-from training.evidence import SUFFICIENT, Bounds
-from training.intervals import MEANING, Band
-from training.stability import Mask, stable
+from training.models.calibration import Calibration as Calibration
+from training.models.calibration import calibrated as calibrated
+from training.models.calibration import platt as platt
+from training.models.evidence import SUFFICIENT, Bounds
+from training.models.intervals import MEANING, Band
+from training.models.stability import Mask, stable
+from training.models.treeshap import Forest, NotExplainable, forest
 
 Array = npt.NDArray[np.float64]
 
@@ -92,7 +94,7 @@ class RiskModel:
     def base_value(self) -> float:
         """The margin of nobody in particular, from which the reasons start."""
         empty = np.zeros((1, len(self.names)), dtype=np.float32)
-        bias = _mean(self._asked(self.boosters, empty, pred_contrib=True))[0, -1]
+        bias = _mean(self._explained(self._own, self.boosters, empty))[0, -1]
         return float(self.calibration.intercept + self.calibration.slope * bias)
 
     def probability(self, rows: Rows) -> Array:
@@ -109,12 +111,12 @@ class RiskModel:
         """Return probabilities with interval and reasons (path-dependent TreeSHAP, Lundberg et al. 2018)."""
         values = self._columns(rows)
         raw = self._raw(values)
-        own = [part[:, :-1] for part in self._asked(self.boosters, values, pred_contrib=True)]
+        own = [part[:, :-1] for part in self._explained(self._own, self.boosters, values)]
         by_feature = self.calibration.slope * _mean(own)
         low, high = self.calibration.interval(raw)
         margin = self.calibration.margin(raw)
         sums = self._summed(by_feature)
-        others = [part[:, :-1] for part in self._asked(self.witnesses, values, pred_contrib=True)]
+        others = [part[:, :-1] for part in self._explained(self._others, self.witnesses, values)]
         passed = stable(sums, [self._summed(part) for part in (*own, *others)])
         return Scores(margin, expit(margin), low, high, self.base_value, self.groups, sums, by_feature, passed)
 
@@ -185,15 +187,30 @@ class RiskModel:
     def _raw(self, values: npt.NDArray[np.float32]) -> Array:
         if not len(values):
             return np.zeros(0)
-        return _mean(self._asked(self.boosters, values, raw_score=True))
+        number = threads(len(values))
+        said = [one.predict(values, num_threads=number, raw_score=True) for one in self.boosters]
+        return _mean([np.asarray(part, np.float64) for part in said])
 
-    def _asked(
-        self, boosters: tuple[lgb.Booster, ...], values: npt.NDArray[np.float32], **kind: bool
-    ) -> list[npt.NDArray[Any]]:
-        """What each booster says of the values: raw scores, or contributions [row, name and bias]."""
-        number, wide = threads(len(values)), "pred_contrib" in kind
-        said = [np.asarray(one.predict(values, num_threads=number, **kind), np.float64) for one in boosters]
-        return [part.reshape(len(values), len(self.names) + 1) for part in said] if wide else said
+    def _explained(
+        self, forests: tuple[Forest | None, ...], boosters: tuple[lgb.Booster, ...], values: npt.NDArray[np.float32]
+    ) -> list[Array]:
+        """The contributions [row, name and bias] of each booster: by our kernel, or by LightGBM where that can't."""
+        return [
+            self._by_lightgbm(booster, values) if trees is None else trees.contributions(values)
+            for booster, trees in zip(boosters, forests, strict=True)
+        ]
+
+    def _by_lightgbm(self, booster: lgb.Booster, values: npt.NDArray[np.float32]) -> Array:
+        said = booster.predict(values, num_threads=threads(len(values)), pred_contrib=True)
+        return np.asarray(said, np.float64).reshape(len(values), len(self.names) + 1)
+
+    @cached_property
+    def _own(self) -> tuple[Forest | None, ...]:
+        return tuple(_forest(booster) for booster in self.boosters)
+
+    @cached_property
+    def _others(self) -> tuple[Forest | None, ...]:
+        return tuple(_forest(booster) for booster in self.witnesses)
 
     def _summed(self, by_feature: Array) -> Array:
         groups = self.groups
@@ -209,6 +226,14 @@ def _mean(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
     for part in parts[1:]:
         total = total + part
     return np.asarray(total / len(parts))
+
+
+def _forest(booster: lgb.Booster) -> Forest | None:
+    """The trees for our own kernel; None where LightGBM itself must explain them."""
+    try:
+        return forest([booster])
+    except NotExplainable:
+        return None
 
 
 def _read(file: Path) -> lgb.Booster:

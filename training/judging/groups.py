@@ -10,7 +10,7 @@ from scipy.stats import false_discovery_control, norm
 
 from features.policy import Policy
 from features.profile import Text
-from training.metrics import Figure
+from training.judging.metrics import Figure
 
 PLAIN = ("selection", "precision", "missed", "calibration")
 LABELS: Mapping[str, Text] = {

@@ -10,10 +10,9 @@ from features.months import month_text
 from features.names import group_label
 from features.profile import EventOutcome, Profile
 from training.dataset import TrainingSet
-from training.gate import MODEL
-from training.metrics import interval_of, officer_draws
-from training.model import RiskModel
-from training.validation import OutOfFold
+from training.judging.metrics import MODEL, interval_of, officer_draws
+from training.judging.validation import OutOfFold
+from training.models.risk_model import RiskModel
 
 Array = npt.NDArray[np.float64]
 

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from features.months import month_text
-from training.metrics import METRICS, Figure, draws_of, list_metrics, officer_draws
+from training.judging.metrics import METRICS, Figure, draws_of, list_metrics, officer_draws
+from training.judging.validation import OutOfFold
 from training.recipe import STANDARD, Recipe
-from training.validation import OutOfFold
 
 QUALITY = ("average_precision", "precision_capacity")
 REGRET_WEIGHT = 0.25

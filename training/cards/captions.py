@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from features.profile import Text
-from training.gate import MODEL, RULE
-from training.groups import LABELS
-from training.pictures import (
+from training.cards.pictures import (
     NAMES,
     calibration_picture,
     folds_picture,
@@ -19,6 +17,8 @@ from training.pictures import (
     reasons_picture,
     short,
 )
+from training.judging.groups import LABELS
+from training.judging.metrics import MODEL, RULE
 
 Card = Mapping[str, Any]
 

@@ -8,9 +8,9 @@ from features.console import Console, command
 from features.errors import Refusal
 from features.histories.store import current_version
 from features.profile import load_profile
-from training.history import Entry, os_user
-from training.impact import Assessment, assessments, draft, sign, withdraw
-from training.registry import Registry
+from training.registry.history import Entry, os_user
+from training.registry.impact import Assessment, assessments, draft, sign, withdraw
+from training.registry.registry import Registry
 
 RISK = click.option("--risk", required=True, help="A risk of the profile.")
 BY = click.option("--by", default=os_user, show_default="you", help="Who signs.")

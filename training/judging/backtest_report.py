@@ -10,8 +10,8 @@ from rich.table import Table
 
 from features.errors import WrongUsage
 from features.months import month_text
-from training.backtest import Backtest
-from training.followed import Followed, plain
+from training.judging.backtest import Backtest
+from training.judging.followed import Followed, plain
 
 WIDTH = 110
 COLUMNS = ("precision", "recall", "new")

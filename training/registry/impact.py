@@ -15,8 +15,8 @@ from filelock import FileLock
 
 from features.errors import Refusal
 from features.profile import EventOutcome, Profile, Risk
-from training.history import append_line, canonical, whole_lines
-from training.model import RiskModel
+from training.models.risk_model import RiskModel
+from training.registry.history import append_line, canonical, whole_lines
 
 FILE, LOCK = "impact-assessments.jsonl", "impact-assessments.lock"
 State = Literal["draft", "signed", "withdrawn"]

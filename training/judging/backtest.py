@@ -20,12 +20,12 @@ from features.labels import labels, latest_labelled, the_risk
 from features.months import month_text, parse_month
 from features.profile import EventOutcome
 from training.dataset import MOST_VALUES, TrainingSet, last_month, training_months, training_set
-from training.evidence import SUFFICIENT
 from training.fitting import fit
-from training.followed import Followed, Outcomes, followed
-from training.gate import RULE
-from training.model import RiskModel
-from training.rivals import rivals
+from training.judging.followed import Followed, Outcomes, followed
+from training.judging.metrics import RULE
+from training.judging.rivals import rivals
+from training.models.evidence import SUFFICIENT
+from training.models.risk_model import RiskModel
 
 Array = npt.NDArray[np.float64]
 Steps = Callable[[int], None]

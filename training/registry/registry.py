@@ -22,8 +22,10 @@ from features.errors import Refusal
 from features.histories.store import current_version
 from features.policy import Policy
 from features.profile import Profile, load_profile
-from training.gate import Objection, Place, Signature, evidence, objections
-from training.history import (
+from training.cards.model_card import model_card
+from training.models.risk_model import RiskModel
+from training.registry.gate import Objection, Place, Signature, evidence, objections
+from training.registry.history import (
     PROMOTED,
     REFUSED,
     ROLLED_BACK,
@@ -39,9 +41,7 @@ from training.history import (
     production,
     verify,
 )
-from training.impact import Assessment, assessments, on_file
-from training.model import RiskModel
-from training.model_card import model_card
+from training.registry.impact import Assessment, assessments, on_file
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 MODEL_FOLDER = "model"

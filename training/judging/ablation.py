@@ -16,10 +16,9 @@ from features.profile import EventOutcome, IndexOutcome, Profile, Risk, Text
 from training.dataset import TrainingSet
 from training.fitting import fit, refit
 from training.folds import Fold
-from training.gate import RULE
-from training.metrics import Figure, interval_of, list_metrics, officer_draws
+from training.judging.metrics import RULE, Figure, interval_of, list_metrics, officer_draws
+from training.judging.validation import OutOfFold
 from training.recipe import Recipe
-from training.validation import OutOfFold
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]

@@ -19,9 +19,9 @@ from features.cohort import cohort
 from features.histories.tables import Histories
 from features.months import NO_DAY, last_day
 from features.policy import Policy
-from training.groups import LABELS, PERSONAL, PLAIN, Deviation, GroupFigures, Unfair, unfair
-from training.metrics import Figure, officer_draws
-from training.validation import OutOfFold
+from training.judging.groups import LABELS, PERSONAL, PLAIN, Deviation, GroupFigures, Unfair, unfair
+from training.judging.metrics import Figure, officer_draws
+from training.judging.validation import OutOfFold
 
 Array = npt.NDArray[np.float64]
 

@@ -1,0 +1,1 @@
+"""Judges models: folds, rivals, figures, audits, the search, backtests. It changes no model."""

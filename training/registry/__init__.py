@@ -1,0 +1,1 @@
+"""The registry: MLflow, its gate, its chained history, impact assessments."""

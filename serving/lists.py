@@ -90,6 +90,7 @@ class ScoredList:
     medians: dict[str, dict[str, list[float | None]]] = field(default_factory=dict)
     histories_version: str | None = None
     known_digest: str | None = None
+    served: dict[str, Any] | None = None
     profile: dict[str, Any] | None = None
     units: Sequence[ScoredUnit] = ()
 
@@ -150,6 +151,7 @@ def store_list(session: Session, scored: ScoredList) -> Batch:
         run=run,
         histories_version=scored.histories_version,
         known_digest=scored.known_digest,
+        served=scored.served,
     )
     session.add(batch)
     if scored.profile is not None:

@@ -39,6 +39,7 @@ from training.models.reasons import Reason, told_names
 from training.models.risk_model import Array, RiskModel, Rows, Scores
 from training.models.scoring import ScoredCohort, scored
 from training.models.split import Pushed, Split, UnitShare, split, unit_shares
+from training.registry.registry import Registry
 
 KEPT = 8
 """So many of the strongest reasons are kept with words; all contributions are kept as numbers."""
@@ -60,6 +61,8 @@ class Ready:
     """Digest of what was known at each as-of."""
     version: str | None
     """The version of the store, kept for replay."""
+    served: dict[str, dict[str, Any]]
+    """By whose word each risk's model serves, where the registry tells."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,7 @@ def score_into_store(
         situations=situations(given, as_ofs),
         known={as_of: known_digest(given, as_of) for as_of in as_ofs},
         version=keep_version(home) if home else None,
+        served=_served(home, models) if home else {},
     )
     found = []
     for as_of in sorted(as_ofs):
@@ -126,6 +130,18 @@ def score_into_store(
             store_recommendations(session, as_of, offers)
         found += [each.cohort for each in month]
     return found
+
+
+def _served(home: Path, models: Sequence[RiskModel]) -> dict[str, dict[str, Any]]:
+    """By whose word the models serve, for those in production: a forced one is told on every page."""
+    registry = Registry(home)
+    spells = {model.risk: registry.in_production(model.risk) for model in models}
+    return {
+        model.risk: {name: getattr(spell, name) for name in ("since", "by", "reason", "forced")}
+        | {"objections": [dict(each) for each in spell.objections]}
+        for model in models
+        if (spell := spells[model.risk]) is not None and spell.version == str(model.version)
+    }
 
 
 def check_month(given: Histories, as_of: int) -> None:
@@ -264,6 +280,7 @@ def _list(ready: Ready, explained: Explained) -> ScoredList:
         },
         histories_version=ready.version,
         known_digest=ready.known[each.as_of],
+        served=ready.served.get(each.risk),
         profile=profile.model_dump(mode="json"),
         units=scored_units(ready.given, each.risk, explained.units),
     )

@@ -67,6 +67,8 @@ class Batch(Table):
     """The version of the store that was scored; kept under HOME/var/replay."""
     known_digest: Mapped[str | None] = mapped_column(String(64))
     """SHA-256 of all that was known at the as-of (features.histories.versions)."""
+    served: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    """By whose word the model served when the list was scored: since, by, reason, forced, objections."""
 
 
 class Score(Table):

@@ -59,7 +59,7 @@ def monitored_forces() -> Iterator[Line]:
 
 
 def _force(officers: int, seed: int) -> Histories:
-    made = simulate(officers=officers, months=48, seed=1000 + seed, with_truth=False)
+    made = simulate(officers=officers, months=48, seed=5000 + seed, with_truth=False)
     return histories(profile=load_profile("gongan"), roster=made.roster, events=made.events)
 
 

@@ -45,7 +45,7 @@ def _made() -> Path:
         Registry(home).promote(risk, registered.version, by="the tests", reason=why, force=True)
     last = last_month(given)
     models = chosen_models(Registry(home), given, risk=None)
-    score_into_store(given, models, [last - 1, last], open_database(home), advance=lambda _: None)
+    score_into_store(given, models, [last - 1, last], open_database(home), advance=lambda _: None, home=home)
     return home
 
 

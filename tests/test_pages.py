@@ -179,3 +179,16 @@ def test_numbers_and_dates_are_said_as_people_say_them(given):
     ]  # fmt: skip
     june = dt.date(2024, 6, 30)
     assert [month_name(june, "zh"), month_name(june, "en")] == ["2024年6月", "June 2024"]
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_a_model_that_serves_against_the_gate_is_told_with_its_reason_and_the_objections(client, language):
+    why = "the tests serve a model that was never judged on folds"
+    listed = client.get(f"/lists/burnout?lang={language}").text
+    person = client.get("/api/v1/risk-lists/burnout?limit=1").json()
+    assert WORDS["forced_title"][language] in listed
+    assert why in listed
+    assert ("its card does not tell" if language == "en" else "模型卡未载明") in listed
+    assert person["forced"] == why
+    page = client.get(f"/officers/{person['entries'][0]['officer_id']}?lang={language}").text
+    assert WORDS["forced_title"][language] in page

@@ -85,6 +85,7 @@ class RiskList(Answer):
     label: Text
     as_of: dt.date = Field(examples=["2024-06-30"])
     model_version: str
+    forced: str | None = Field(description="Why the model serves although the gate objected; null where it passed.")
     scored_at: dt.datetime
     recorded_until: dt.date = Field(description="The last day on which anything in the store was recorded.")
     horizon_months: int

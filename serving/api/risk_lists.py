@@ -61,6 +61,7 @@ def risk_list(
         label=Text(**batch.labels["risk"]),
         as_of=batch.as_of,
         model_version=batch.model_version,
+        forced=batch.served["reason"] if batch.served and batch.served["forced"] else None,
         scored_at=batch.scored_at,
         recorded_until=batch.recorded_until,
         horizon_months=batch.horizon_months,

@@ -1,4 +1,4 @@
-"""Who is abstained from, and why: such a person has no rank."""
+"""Who is abstained from, and why: such a person has no rank. By whose word the model of a list serves."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -14,10 +14,13 @@ def upgrade() -> None:
     with op.batch_alter_table("scores") as scores:
         scores.add_column(sa.Column("evidence", sa.String(length=20), nullable=False, server_default="sufficient"))
         scores.alter_column("rank", existing_type=sa.Integer(), nullable=True)
+    op.add_column("batches", sa.Column("served", sa.JSON(), nullable=True))
 
 
 def downgrade() -> None:
     """Drop the column; who has no rank goes."""
+    with op.batch_alter_table("batches") as batches:
+        batches.drop_column("served")
     op.execute("DELETE FROM scores WHERE rank IS NULL")
     with op.batch_alter_table("scores") as scores:
         scores.alter_column("rank", existing_type=sa.Integer(), nullable=False)

@@ -62,12 +62,14 @@ def cohort(given: Histories, as_of: int) -> Cohort:
     officer = np.flatnonzero(inside).astype(np.int32)
     moved = month_of_day(now.since[officer])
     transfer = np.where(moved > start[officer], as_of - moved, np.nan)
-    tenure = (as_of - _hired_month(given, start)[officer]).astype(np.float64)
+    tenure = (as_of - _hired_month(given, start, as_of)[officer]).astype(np.float64)
     return Cohort(as_of, officer, now.post[officer], now.unit[officer], tenure, transfer)
 
 
-def _hired_month(given: Histories, start: Ints) -> Ints:
+def _hired_month(given: Histories, start: Ints, as_of: int) -> Ints:
+    """The month of hiring that the postings begun by then tell; that of the first posting where none does."""
     hired = np.full(len(given.officers), NO_DAY, dtype=np.int32)
-    hired[given.postings.officer] = given.postings.hired
+    told = (given.postings.first <= last_day(as_of)) & (given.postings.hired != NO_DAY)
+    hired[given.postings.officer[told]] = given.postings.hired[told]
     known = np.where(hired == NO_DAY, 0, hired)
     return np.where(hired == NO_DAY, start, month_of_day(known)).astype(np.int32)

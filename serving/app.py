@@ -7,10 +7,11 @@ from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
 from sqlalchemy import Engine
 
+from serving.api import assessment as assessment_answers
 from serving.api import health, metrics, people, predictions, risk_lists
 from serving.champions import Champions
 from serving.headers import AtHome, Headed
-from serving.pages import lists, monitor, officers, units
+from serving.pages import assessment, cockpit, lists, monitor, officers, units
 from serving.pages.frame import problem_page
 from serving.permissions import Permission, needs
 from serving.problems import LastDoor, answer_problems
@@ -33,7 +34,8 @@ def create_app(home: Path, engine: Engine) -> FastAPI:
     app.state.engine = engine
     app.state.champions = Champions(home)
     app.state.problem_page = problem_page
-    for part in (risk_lists, people, predictions, health, metrics, lists, monitor, officers, units):
+    answers = (risk_lists, people, predictions, health, metrics, assessment_answers)
+    for part in (*answers, lists, monitor, officers, units, cockpit, assessment):
         app.include_router(part.router)
     app.add_api_route(
         "/openapi.json",

@@ -31,7 +31,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "Rebuild a past list to the bit; split a change into its causes.",
     ),
     "monitor": ("serving.monitor_commands", "monitor", "Watch for drift, holes in the data, and lists gone wrong."),
-    "assess": ("features.assessment.commands", "assess_command", "Assess a month: report, points, warnings, stars."),
+    "assess": ("serving.assessed.commands", "assess_command", "Assess a month: report, points, warnings, stars."),
     "points": ("features.assessment.commands", "points_command", "Say the points balances at any past date."),
     "serve": ("serving.commands", "serve", "Run the API and the web pages (loopback only for now)."),
 }

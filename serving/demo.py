@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from features.assessment.assess import STEPS, assess
 from features.console import Console, command
 from features.errors import Refusal
 from features.histories.ingest import ingest
@@ -16,6 +17,7 @@ from features.histories.store import load_histories
 from features.histories.tables import Histories
 from features.months import month_of_day, month_text
 from features.simulation import simulate, write_export
+from serving.assessed.storing import store_assessment
 from serving.commands import bind, chosen_models, run, summary, tell_top
 from serving.database import open_database
 from serving.scoring import score_into_store
@@ -56,6 +58,7 @@ def _demo(
     given = load_histories(home)
     _train_all(inside, given)
     newest = _score_all(inside, given)
+    _assess_newest(inside, given)
     for each in newest:
         tell_top(inside, each, given, count=SHOWN, language=lang)
     console.say(f"\nEverything lies in {home}.")
@@ -126,6 +129,12 @@ def _score_all(console: Console, given: Histories) -> Sequence[ScoredCohort]:
     with console.progress(label, len(models) * len(months)) as advance:
         cohorts = score_into_store(given, models, months, database, advance=advance, home=console.home)
     return [each for each in cohorts if each.as_of == last]
+
+
+def _assess_newest(console: Console, given: Histories) -> None:
+    month = int(month_of_day(given.last_recorded))
+    with console.progress(f"Assessing {month_text(month)}", STEPS) as advance:
+        store_assessment(assess(given, month, progress=advance), open_database(console.home))
 
 
 def _first(each: ScoredCohort) -> list[dict[str, Any]]:

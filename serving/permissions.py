@@ -18,6 +18,8 @@ class Permission(StrEnum):
     SEE_LISTS = "see_risk_lists"
     SEE_PERSON = "see_person"
     SEE_RECOMMENDATIONS = "see_recommendations"
+    SEE_ASSESSMENT = "see_assessment"
+    SEE_STARS = "see_stars"
     SCORE_GIVEN_HISTORIES = "score_given_histories"
 
 
@@ -26,6 +28,8 @@ PERMISSIONS: dict[Permission, str] = {
     Permission.SEE_LISTS: "See who is on the list of a risk, with probabilities and reasons.",
     Permission.SEE_PERSON: "See one person's risks, reasons and history.",
     Permission.SEE_RECOMMENDATIONS: "See what is offered to a person, why, and who decides.",
+    Permission.SEE_ASSESSMENT: "See the three-dimension report, points and warnings of persons in one's scope.",
+    Permission.SEE_STARS: "See the star wall.",
     Permission.SCORE_GIVEN_HISTORIES: "Have histories scored that are sent in the request and not stored.",
 }
 

@@ -171,3 +171,13 @@ def test_sensitive_features_are_unknown_where_each_person_needs_a_basis() -> Non
     ]
     assert np.isnan(feature_rows(closed, [AS_OF], names=names).values).all()
     assert not np.isnan(feature_rows(given_, [AS_OF], names=names).values).all()
+
+
+def test_a_posting_that_begins_later_does_not_say_since_when_somebody_serves() -> None:
+    roster, events = random_tables(3)
+    roster = roster.groupby("officer_id").head(1)
+    events = events[events["officer_id"].isin(roster["officer_id"])]
+    before = rows_at(force(roster.assign(hired_on=pd.Timestamp("2015-03-01")), events))
+    later = roster.assign(valid_from=pd.Timestamp(end_of(AS_OF)) + pd.Timedelta(days=40), hired_on=pd.NaT)
+    moved = pd.concat([roster.assign(hired_on=pd.Timestamp("2015-03-01")), later], ignore_index=True)
+    assert before.values.tobytes() == rows_at(force(moved, events)).values.tobytes()

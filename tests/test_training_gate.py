@@ -12,9 +12,10 @@ from scipy.special import expit, logit
 
 from features.engine import feature_rows
 from features.histories.ingest import ingest
+from features.months import last_day
 from features.policy import Policy
 from tests.training_force import MEASURES, RISKS, SETTINGS, small_force
-from training.dataset import training_set
+from training.dataset import training_set, with_early_labels
 from training.fitting import fit
 from training.judging.fairness import fairness
 from training.judging.leaks import leak_test
@@ -257,3 +258,29 @@ def test_every_bound_of_the_policy_stands_in_the_docs_with_its_default():
 
 def test_a_signature_is_a_name_and_a_reason():
     assert [part.name for part in fields(Signature)] == ["by", "reason"]
+
+
+def test_the_leak_test_finds_a_leak_in_the_newest_months_alone(trial):
+    values = trial.rows.values.copy()
+    newest = trial.rows.as_of == trial.rows.as_ofs[-1]
+    place = trial.rows.columns((trial.fitted.names[0],))[0]
+    values[newest, place] += 50 * trial.rows.label[newest]
+    found = leak_test(trial.given, replace(trial.rows, values=values), names=trial.fitted.names)
+    assert not found.passed
+
+
+def test_a_fold_learns_from_no_label_that_was_recorded_after_its_test_began(trial):
+    fold = judged_folds(trial.rows, trial.given.profile)[0]
+    month = fold.test[0]
+    known = with_early_labels(trial.given, trial.rows, [month]).at(fold.train).known_by(month)
+    cut = training_set(trial.given.until(month), "collapse", until=month)
+    told = {(o, a): v for o, a, v in zip(cut.officer, cut.as_of, cut.label, strict=True)}
+    mine = [((o, a), v) for o, a, v in zip(known.officer, known.as_of, known.label, strict=True)]
+    assert mine
+    assert all(told[key] == value for key, value in mine if key in told)
+    late = trial.given.events.recorded.copy()
+    outcome = trial.given.events.measure == trial.given.profile.measure_number["collapse"]
+    late[outcome] = np.maximum(trial.given.events.occurred[outcome], last_day(month + 3))
+    slow = replace(trial.given, events=replace(trial.given.events, recorded=late))
+    unknown = with_early_labels(slow, trial.rows, [month]).at(fold.train).known_by(month)
+    assert unknown.label.sum() == 0 < trial.rows.at(fold.train).label.sum()

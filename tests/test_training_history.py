@@ -308,3 +308,24 @@ def test_impact_assessments_are_signed_and_withdrawn_by_a_name(tmp_path):
     assert run(impact_command, tmp_path, "sign", "collapse-12345678-1", "--by", "Zhao").exit_code == 1
     assert run(impact_command, tmp_path, "sign").exit_code == 2
     assert "草稿" in run(impact_command, tmp_path, "show", "collapse-12345678-1").stdout
+
+
+def test_a_card_or_model_file_that_was_edited_is_named_and_neither_loads_nor_is_promoted(home):
+    registry = Registry(home)
+    held = registry.versions("collapse")[2]
+    card = registry.folder("collapse", held.run_id).parent / "report.json"
+    card.write_text(card.read_text().replace('"trees": 1', '"trees": 2'), encoding="utf-8")
+    assert "version 3" in registry.verify().fault.what
+    with pytest.raises(Refusal, match="not those that were registered"):
+        registry.promote("collapse", "3", by="Lin", reason=WHY, force=True)
+    with pytest.raises(Refusal, match="not those that were registered"):
+        registry.version("collapse", "3")
+    assert registry.champion("collapse").version == "2"
+    assert run(verify_command, home).exit_code == 1
+
+
+def test_what_served_on_a_day_is_not_told_from_a_history_that_was_changed(home):
+    path = home / "mlruns" / "history.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"Lin", b"Lan"))
+    with pytest.raises(Refusal, match="can't be relied on"):
+        Registry(home).on_day(dt.date.today())

@@ -36,7 +36,8 @@ class TrainingSet:
     ``inputs`` are the features that a model may use; ``values`` has a column for each of ``names``, which may hold
     more: what the rule counts even where its measure is behind the purpose firewall. ``third`` deals the
     officers into three parts by their id, the same whoever else is there. ``weight`` is what a row counts in
-    fitting and calibration (1 but for treated spells).
+    fitting and calibration (1 but for treated spells). ``known_then`` holds a row's label as it was known by each of
+    ``known_at`` (months), NaN where it was not: a fold must not learn from what was recorded after its test began.
     """
 
     risk: str
@@ -50,6 +51,8 @@ class TrainingSet:
     values: Floats
     label: Floats
     weight: Floats
+    known_at: tuple[int, ...]
+    known_then: Floats
 
     def __post_init__(self) -> None:
         if not len(self.officer) == len(self.as_of) == len(self.label) == len(self.values):
@@ -72,8 +75,18 @@ class TrainingSet:
 
     def take(self, rows: npt.NDArray[Any]) -> "TrainingSet":
         """Return the chosen rows (a mask or positions)."""
-        parts = {name: getattr(self, name)[rows] for name in ("officer", "as_of", "third", "values", "label", "weight")}
+        parts = {
+            name: getattr(self, name)[rows]
+            for name in ("officer", "as_of", "third", "values", "label", "weight", "known_then")
+        }
         return replace(self, **parts)
+
+    def known_by(self, month: int) -> "TrainingSet":
+        """Return the rows with the labels that were known by a month; as they are where that was not asked for."""
+        if month not in self.known_at:
+            return self
+        then = self.known_then[:, self.known_at.index(month)]
+        return replace(self.take(~np.isnan(then)), label=then[~np.isnan(then)])
 
     def part(self, third: int, inside: bool) -> "TrainingSet":
         """Return the rows of one third of the officers, or those of the other two."""
@@ -105,6 +118,23 @@ def training_set(
     built = _known_only(known, risk, (end, step), (rows, outcome.label, inputs))
     _both_outcomes(built, rule)
     return built
+
+
+def with_early_labels(histories: Histories, rows: TrainingSet, months: Sequence[int]) -> TrainingSet:
+    """Return the training set with its labels as they were known by the end of each of some months, too.
+
+    Late records change a label: what was not yet recorded when a fold's test months began is no label to learn from.
+    """
+    known = histories.until(rows.until)
+    columns = []
+    for month in months:
+        told = labels(known, rows.risk, rows.as_ofs, until=month)
+        key = told.officer.astype(np.int64) * 2**20 + told.as_of
+        mine = rows.officer.astype(np.int64) * 2**20 + rows.as_of
+        order = np.argsort(key)
+        place = order[np.minimum(np.searchsorted(key[order], mine), len(key) - 1)]
+        columns.append(np.where(key[place] == mine, told.label[place], np.nan))
+    return replace(rows, known_at=tuple(months), known_then=np.column_stack(columns).astype(np.float32))
 
 
 def training_months(histories: Histories, risk: str, *, until: int | None = None) -> tuple[list[int], tuple[str, ...]]:
@@ -234,11 +264,19 @@ def _known_only(
         values=rows.values[keep],
         label=label[keep].astype(np.float32),
         weight=np.ones(int(keep.sum()), dtype=np.float32),
+        known_at=(),
+        known_then=np.empty((int(keep.sum()), 0), dtype=np.float32),
     )
 
 
 def _both_outcomes(built: TrainingSet, risk: Risk) -> None:
     positives = int(built.label.sum())
+    if not len(built):
+        raise Refusal(
+            f"No month of '{built.risk}' has both outcomes closed by {month_text(built.until)}: "
+            "not one person without the outcome was seen.",
+            hint=f"Both outcomes must have been seen; the outcome is {risk.outcome}.",
+        )
     if positives == 0 or positives == len(built):
         which = "positive" if positives == 0 else "negative"
         raise Refusal(

@@ -14,7 +14,7 @@ from features.histories.tables import Histories
 from features.months import month_text
 from features.profile import Profile
 from training.cards.portrait import portrait
-from training.dataset import TrainingSet, shared_rows, training_set
+from training.dataset import TrainingSet, shared_rows, training_set, with_early_labels
 from training.fitting import Fitted, fit
 from training.folds import Fold
 from training.guards import guarded, limits
@@ -64,6 +64,7 @@ def train(
     rows = helped.weighed(rows) if helped else rows
     step(1)
     folds = judged_folds(rows, histories.profile)
+    rows = with_early_labels(histories, rows, [fold.test[0] for fold in folds])
     searched = best_recipe(rows, folds, histories.profile, search=search, progress=step)
     recipe = searched.recipe
     found = validate(rows, folds, histories.profile, recipe)

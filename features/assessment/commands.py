@@ -1,6 +1,7 @@
-"""The commands of the assessment: assess, points."""
+"""What the commands of the assessment say: assess (the command itself stands in serving, which stores it), points."""
 
 import datetime as dt
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -25,33 +26,38 @@ SHOWN = 3
 COUNTED = ("people", "warnings", "stars", "leaders", "declines", "ladders", "hidden", "gaming", "blind_spots", "offers")
 
 
-@click.option("--as-of", required=True, metavar="YYYY-MM", help="The month whose last day is the as-of.")
-@click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), default=None, help="FILE.xlsx, FILE.json or FILE.parquet."
-)
-@click.option("--officer", default=None, metavar="ID", help="Open one officer's figures down to their events.")
-@click.option("--agreed", multiple=True, metavar="ID", help="An officer who agreed to a letter of honour (repeatable).")
-def _assess(
-    console: Console, *, as_of: str, out: Path | None, officer: str | None, agreed: tuple[str, ...]
+Keep = Callable[[Assessment], None]
+
+
+def assess_month(
+    console: Console,
+    *,
+    as_of: str,
+    out: Path | None,
+    officer: str | None,
+    consents: Collection[str],
+    keep: Keep | None = None,
 ) -> dict[str, Any]:
-    """Assess a month: three-dimension report, points, warnings, stars, leaders, and what to look at."""
+    """Assess a month, tell of it, and return what --json prints; ``keep`` is given the whole to store.
+
+    Into ``out`` where given; one ``officer`` opened down to the events where given, instead of the force.
+    """
     month = parse_month(as_of)
     if out is not None:
         check_out(out)
     given = load_histories(console.home)
     with console.progress(f"Assessing {as_of}", STEPS) as advance:
-        found = assess(given, month, consents=agreed, progress=advance)
+        found = assess(given, month, consents=consents, progress=advance)
     if officer is not None:
         return _one_officer(console, given, found=found, officer=officer)
     written = write_assessment(found, out) if out is not None else []
+    if keep is not None:
+        keep(found)
     _tell(console, found)
     if out is not None:
         console.say(f"Wrote {len(written)} tables to {out}.")
     counts = {name: len(_of_note(name, found.tables[name])) for name in COUNTED}
     return {"as_of": as_of, "out": str(out) if out else None, "tables": written, "counts": counts, **_small(found)}
-
-
-assess_command = command("assess")(_assess)
 
 
 def _of_note(name: str, table: pd.DataFrame) -> pd.DataFrame:

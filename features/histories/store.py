@@ -5,6 +5,7 @@ A version is written and synced in full before the pointer is switched by one re
 that opened it, until the next change.
 """
 
+import functools
 import json
 import os
 import shutil
@@ -61,6 +62,14 @@ def load_histories(home: Path) -> Histories:
 def current_version(home: Path) -> Path:
     """Return the folder of the version that counts; Refusal when nothing was ingested."""
     return _reading(home, lambda version: version)
+
+
+def load_officer(home: Path, officer_id: str) -> tuple[Histories, list[str | None]]:
+    """Return the stored histories of one officer alone, and each event row's event_id (None where it has none).
+
+    Only this officer's rows are read. A Refusal for someone who is not on the roster, or when nothing was ingested.
+    """
+    return _reading(home, lambda version: _one_officer(version, officer_id))
 
 
 def load_version(folder: Path) -> Histories:
@@ -156,12 +165,35 @@ def _reading(home: Path, read: Callable[[Path], Found]) -> Found:
 def _histories(version: Path) -> Histories:
     columns = ["officer", "measure", "occurred", "recorded", "began", "value", "event"]
     events = _arrays(pq.read_table(version / "events.parquet", columns=columns))
-    roster = _read_roster(version)
+    return replace(_people(version, _read_roster(version)), events=events)
+
+
+def _people(version: Path, roster: pd.DataFrame) -> Histories:
     for column in _DATES:
         roster[column] = timestamps(roster[column].to_numpy())
     nothing = pd.DataFrame(columns=list(EVENT_COLUMNS))
-    people = histories(profile=load_profile(version / "profile"), roster=roster, events=nothing)
-    return replace(people, events=events)
+    folder = version / "profile"
+    stamps = tuple((path.name, path.stat().st_mtime_ns) for path in sorted(folder.iterdir()))
+    return histories(profile=_profile(folder, stamps), roster=roster, events=nothing)
+
+
+@functools.lru_cache(maxsize=4)
+def _profile(folder: Path, _stamps: tuple[tuple[str, int], ...]) -> Profile:
+    """Reading a profile takes some 300 ms; one that was not written since is not read again."""
+    return load_profile(folder)
+
+
+def _one_officer(version: Path, officer_id: str) -> tuple[Histories, list[str | None]]:
+    roster = _read_roster(version)
+    names = roster["officer_id"].to_numpy(dtype=str)
+    number = int(np.searchsorted(np.unique(names), officer_id))
+    if officer_id not in names:
+        raise Refusal(f"There is no officer '{officer_id}' on the roster.")
+    table = pq.read_table(version / "events.parquet", filters=[("officer", "=", number)])
+    events = _arrays(table)
+    people = _people(version, roster[names == officer_id].reset_index(drop=True))
+    ids: list[str | None] = table["event_id"].to_pylist()
+    return replace(people, events=replace(events, officer=np.zeros(len(events), dtype=np.int32))), ids
 
 
 def _arrays(table: pa.Table) -> Events:

@@ -3,10 +3,11 @@
 from alembic import context
 
 from serving.access import tables as access
+from serving.assessed import tables as assessed
 from serving.decisions import tables as decisions
 from serving.tables import Table
 
-MODULES = (access, decisions)
+MODULES = (access, assessed, decisions)
 """Tables are known once their module is imported."""
 
 context.configure(

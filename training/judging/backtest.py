@@ -228,6 +228,8 @@ def _rule_scores(histories: Histories, risk: str, rows: FeatureRows) -> Array:
         values=rows.values,
         label=zeros,
         weight=zeros,
+        known_at=(),
+        known_then=zeros[:, None],
     )
     found = next(rival for rival in rivals(histories.profile.risks[risk], rows.names) if rival.name == RULE)
     return found.score(unlabelled, unlabelled)

@@ -13,8 +13,11 @@ from features.labels import labels
 from features.months import month_text
 from features.profile import Profile
 from training.dataset import TrainingSet
+from training.folds import spread
 
 SHOWN = 3
+CHECKED = 5
+"""So many as-ofs, spread over all with the last among them, are made again, and the first."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,11 @@ def leak_test(
 ) -> LeakTest:
     """Return whether features and labels of a training set hold nothing that was recorded too late.
 
-    At each of ``as_ofs`` (default: the first and the middle one) the features ``names`` (default: those a model may
-    use) are computed again from histories cut at that as-of, and compared to the bit. Labels are made again from
-    histories cut at the set's ``until``; each 0 must have its horizon and maturity over by then.
+    At each of ``as_ofs`` (default: the first, and five spread to the last) the features ``names`` (default: those a
+    model may use) are computed again from histories cut at that as-of, and compared to the bit. Labels are made again
+    from histories cut at the set's ``until``; each 0 must have its horizon and maturity over by then.
     """
-    chosen = tuple(as_ofs) if as_ofs is not None else (rows.as_ofs[0], rows.as_ofs[len(rows.as_ofs) // 2])
+    chosen = tuple(as_ofs) if as_ofs is not None else (*rows.as_ofs[:1], *spread(rows.as_ofs, CHECKED))
     columns = tuple(names) if names is not None else rows.inputs
     late = [*_late_features(histories, rows, (tuple(dict.fromkeys(chosen)), columns)), *_late_labels(histories, rows)]
     if late:

@@ -134,7 +134,7 @@ def _one_fold(
 ) -> dict[str, npt.NDArray[Any]]:
     profile, recipe, against = how
     place = np.flatnonzero(np.isin(rows.as_of, fold.test))
-    earlier, test = rows.at(fold.train), rows.take(place)
+    earlier, test = rows.at(fold.train).known_by(fold.test[0]), rows.take(place)
     model = fit(earlier, profile, recipe=recipe).model(rows.risk)
     found: dict[str, npt.NDArray[Any]] = {
         "officer": test.officer,

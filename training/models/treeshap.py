@@ -251,7 +251,7 @@ def _numbers(text: str, kind: type) -> npt.NDArray[Any]:
 def _goes_left(x, threshold, kind, first, last, bits):  # type: ignore[no-untyped-def]
     """Where LightGBM sends a value at a split."""
     if kind & CATEGORICAL:
-        if np.isnan(x) or x < 0:
+        if np.isnan(x) or x <= -1.0 or x >= 2147483648.0:  # LightGBM cuts the fraction off first
             return False
         number = int(x)
         word = first + number // 32

@@ -1,6 +1,7 @@
 """The registry of trained models: MLflow with a local database under HOME/mlruns. Nothing else imports mlflow."""
 
 import datetime as dt
+import hashlib
 import json
 import logging
 import os
@@ -31,6 +32,7 @@ from training.registry.history import (
     ROLLED_BACK,
     Act,
     Entry,
+    Fault,
     Production,
     Verified,
     append,
@@ -102,6 +104,9 @@ class Registry:
         self._history = self.root / HISTORY_FILE
         address = f"sqlite:///{self.root / 'mlflow.db'}"
         self._client = MlflowClient(tracking_uri=address, registry_uri=address)
+        if not (self.root / "mlflow.db").exists():
+            with self._lock:  # two that make the tables at once would meet
+                self._client.search_registered_models()
 
     def register(self, model: RiskModel, *, by: str | None = None, reason: str = TRAINED) -> Registered:
         """Log a run with params, metrics, report and model files, register a version, and pass it through the gate.
@@ -116,7 +121,7 @@ class Registry:
             found = self._objections(model.risk, model.card, signature)
             self._pictured(run_id, version, model, [each.as_json() for each in found])
             act = self._act(REFUSED if found else PROMOTED, (model.risk, version), signature, found=found)
-            self._written(replace(act, figures=evidence(model.card)))
+            self._written(replace(act, figures=self._evidence(model.risk, version, run_id, model.card)))
             self._client.set_model_version_tag(model.risk, version, "gate", "; ".join(map(str, found)) or "passed")
             if found:
                 self._client.set_registered_model_alias(model.risk, CHALLENGER, version)
@@ -140,7 +145,8 @@ class Registry:
             if forced:
                 self._check_forced(signature)
             act = self._act(PROMOTED if forced or not found else REFUSED, (risk, held.version), signature, found=found)
-            entry = self._written(replace(act, forced=forced, figures=evidence(held.card)))
+            figures = self._evidence(risk, held.version, held.run_id, held.card)
+            entry = self._written(replace(act, forced=forced, figures=figures))
         if entry.action == REFUSED:
             raise Refusal(
                 f"Version {held.version} of '{risk}' is not promoted:",
@@ -161,7 +167,7 @@ class Registry:
             held = self._version(risk, stack[-2])
             self._loaded(held)
             act = self._act(ROLLED_BACK, (risk, held.version), Signature(by, reason))
-            return self._written(replace(act, figures=evidence(held.card)))
+            return self._written(replace(act, figures=self._evidence(risk, held.version, held.run_id, held.card)))
 
     def compared(self, risk: str, version: str, comparison: Mapping[str, Any]) -> None:
         """Keep a comparison with the present champion that was made after a version's training; the gate reads it."""
@@ -183,6 +189,10 @@ class Registry:
     def on_day(self, day: dt.date) -> dict[str, list[Production]]:
         """Return the versions of every risk that served on a day, in their order; mostly one each."""
         rows = entries(self._history)
+        if (fault := self.verify().fault) is not None:
+            raise Refusal(
+                f"The history can't be relied on: row {fault.row}: {fault.what}.", hint="See: jingxing verify"
+            )
         return {risk: on_day(rows, risk, day) for risk in sorted({row.risk for row in rows})}
 
     def history(self, risk: str | None = None) -> list[Entry]:
@@ -192,7 +202,16 @@ class Registry:
     def verify(self) -> Verified:
         """Return whether the history is as it was written, held against what the registered models noted of it."""
         with self._lock:
-            return verify(self._history, heads=self._heads())
+            found = verify(self._history, heads=self._heads())
+        if found.fault is not None:
+            return found
+        rows = entries(self._history)
+        for one in self.versions():
+            row = _first(rows, one.risk, one.version)
+            if row is not None and row.figures["files"] != self._files(one.risk, one.run_id):
+                what = f"the files of {one.risk} version {one.version} are not those that were registered"
+                return replace(found, fault=Fault(row.number, what))
+        return found
 
     def champion(self, risk: str) -> RiskModel:
         """Return the model that serves; a Refusal where there is none yet."""
@@ -333,7 +352,26 @@ class Registry:
         return Version(one.name, str(one.version), aliases, one.run_id, int(one.creation_timestamp), held)
 
     def _loaded(self, held: Version) -> RiskModel:
+        row = _first(entries(self._history), held.risk, held.version)
+        if row is not None and row.figures["files"] != self._files(held.risk, held.run_id):
+            raise Refusal(
+                f"The files of '{held.risk}' version {held.version} are not those that were registered.",
+                hint="Find out who changed them (jingxing verify); train again, or roll back.",
+            )
         return RiskModel.load(self.folder(held.risk, held.run_id), version=held.version)
+
+    def _evidence(self, risk: str, version: str, run_id: str, card: Mapping[str, Any]) -> dict[str, Any]:
+        """What a row of the history keeps: the gate's figures, and what tells the version's files from any others."""
+        row = _first(entries(self._history), risk, version)
+        return {**evidence(card), "files": row.figures["files"] if row else self._files(risk, run_id)}
+
+    def _files(self, risk: str, run_id: str) -> str:
+        """SHA-256 over the names and contents of a version's card and model files."""
+        folder = self.folder(risk, run_id)
+        digest = hashlib.sha256()
+        for path in sorted([folder.parent / CARD_FILE, *folder.glob("*")]):
+            digest.update(path.name.encode() + b"\0" + (path.read_bytes() if path.exists() else b"") + b"\0")
+        return digest.hexdigest()
 
     def _logged(self, model: RiskModel) -> str:
         run = self._client.create_run(self._experiment(model.risk))
@@ -378,6 +416,12 @@ class Registry:
                 raise
         source = self.folder(risk, run_id).as_uri()
         return str(self._client.create_model_version(risk, source, run_id).version)
+
+
+def _first(rows: Sequence[Entry], risk: str, version: str) -> Entry | None:
+    """The row that first told of a version, with the digest of its files."""
+    mine = (row for row in rows if (row.risk, row.version) == (risk, version) and "files" in row.figures)
+    return next(mine, None)
 
 
 def _params(model: RiskModel) -> list[Param]:

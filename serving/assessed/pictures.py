@@ -1,0 +1,55 @@
+"""The cockpit's picture: index and three dimensions over twelve months, each against the peers' middle."""
+
+import functools
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from serving.assessed.reading import Record
+from serving.charts import ACCENT, FONT, MUTED, WIDTHS, _months, _svg
+from serving.words import month_name, say
+
+SCORES = ("index", "workload", "quality", "satisfaction")
+
+
+def months_chart(rows: Sequence[Record], language: str, size: str = "wide") -> bytes:
+    """Return four small pictures as SVG, of rows with ``month`` and SCORES; a month without a figure is a gap."""
+    return _drawn(json.dumps([[row[key] for key in ("month", *SCORES)] for row in rows]), language, size)
+
+
+@functools.lru_cache(maxsize=256)
+def _drawn(cells: str, language: str, size: str) -> bytes:
+    """Drawing takes some 100 ms, so the last pictures are kept."""
+    rows = [dict(zip(("month", *SCORES), row, strict=True)) for row in json.loads(cells)]
+    names = [month_name(pd.Timestamp(row["month"]).date(), language) for row in rows]
+    reach = max((abs(row[score]) for row in rows for score in SCORES if row[score] is not None), default=1.0)
+    width = 250 if size == "wide" else WIDTHS["narrow"]
+    pictures = [
+        _one(names, [row[score] for row in rows], title=say(f"score_{score}", language), reach=max(reach, 1.0),
+             width=width, language=language)
+        for score in SCORES
+    ]  # fmt: skip
+    return _svg(alt.concat(*pictures, columns=2 if size == "wide" else 1, spacing=22))
+
+
+def _one(
+    names: list[str], values: Sequence[float | None], *, title: str, reach: float, width: int, language: str
+) -> Any:
+    table = pd.DataFrame({"month": names, "value": values}).astype({"value": "float64"})
+    x, scale = _months(names, "month", "narrow"), alt.Scale(domain=[-reach, reach])
+    axis = alt.Axis(tickCount=3, format="+.1f")
+    middle = alt.Chart(pd.DataFrame({"y": [0.0]})).mark_rule(color=MUTED, strokeDash=[4, 3]).encode(y="y:Q")
+    note = (
+        alt.Chart(pd.DataFrame({"y": [0.0], "text": [say("peers_line", language)]}))
+        .mark_text(align="right", dy=9, color=MUTED, fontSize=11, font=FONT)
+        .encode(x=alt.value(width), y="y:Q", text="text:N")
+    )
+    line = (
+        alt.Chart(table, title=alt.TitleParams(title, anchor="start", fontSize=13, fontWeight=600))
+        .mark_line(strokeWidth=2.5, color=ACCENT, point=alt.OverlayMarkDef(color=ACCENT, size=30))
+        .encode(x=x, y=alt.Y("value:Q", title=None, axis=axis, scale=scale))
+    )
+    return (line + middle + note).properties(width=width, height=100)

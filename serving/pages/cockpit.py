@@ -1,0 +1,148 @@
+"""The cockpit: the three dimensions of the force, a unit and a person; each figure down to its events."""
+
+from itertools import groupby
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from serving.api.assessment import SMALL, head_or_problem, opened_or_problem, report_or_problem
+from serving.assessed import reading
+from serving.assessed.pictures import months_chart
+from serving.pages.assessed_frame import assessed_page, empty_page
+from serving.pages.frame import Reader
+from serving.permissions import Permission, needs
+from serving.problems import Kind, Problem
+from serving.sessions import AsOf, Database
+
+Size = Literal["wide", "narrow"]
+MOST = 200
+"""So many units are shown of the force; the others are chosen by name."""
+
+router = APIRouter(include_in_schema=False)
+SEEN = [needs(Permission.SEE_ASSESSMENT)]
+
+
+@router.get("/cockpit", dependencies=SEEN)
+def cockpit_page(
+    request: Request, database: Database, language: Reader, as_of: AsOf, unit: str | None = None
+) -> Response:
+    """Show the force, or a unit with its persons: the three dimensions against peers, and twelve months."""
+    unit = unit or None
+    head = reading.head_of(database, as_of)
+    if head is None and as_of is None:
+        return empty_page(request, language)
+    head = head_or_problem(database, as_of)
+    names = reading.units_of(database, head)
+    rows = reading.standings_of(database, head, [unit] if unit else ["", *names[:MOST]])
+    members = reading.members_of(database, head, unit) if unit else []
+    if unit and not members:
+        raise Problem(Kind.NOT_FOUND, SMALL)
+    return assessed_page(
+        request,
+        "cockpit.html",
+        language,
+        database=database,
+        head=head,
+        unit=unit or "",
+        own={row["score"]: row for row in rows if row["unit"] == (unit or "")},
+        most=MOST,
+        history=reading.rows_of(database, head, "unit_months", unit=unit or ""),
+        units=_by_unit(rows),
+        names=names,
+        members=members,
+        warned=reading.how_many(database, head, "warnings", unit=unit or None),
+        posts=_by_post(reading.rows_of(database, head, "force_months")) if not unit else {},
+    )
+
+
+@router.get("/cockpit/months.svg", dependencies=SEEN)
+def cockpit_picture(database: Database, language: Reader, as_of: AsOf, unit: str = "", size: Size = "wide") -> Response:
+    """Draw twelve months of the force or a unit."""
+    head = head_or_problem(database, as_of)
+    return _picture(reading.rows_of(database, head, "unit_months", unit=unit), language, size)
+
+
+@router.get("/officers/{officer_id}/cockpit", dependencies=SEEN)
+def person_page(request: Request, officer_id: str, database: Database, language: Reader, as_of: AsOf) -> Response:
+    """Show a person: how they stand among peers, how sure that is, what changed and why, points and warnings."""
+    head = head_or_problem(database, as_of)
+    report = report_or_problem(database, head, officer_id)
+    return assessed_page(
+        request,
+        "cockpit_person.html",
+        language,
+        database=database,
+        head=head,
+        report=report,
+        person=report.levels,
+        counted=_by_dimension([row for row in report.rows("indicators") if row["weight"]]),
+        uncounted=[row for row in report.rows("indicators") if not row["weight"]],
+    )
+
+
+@router.get("/officers/{officer_id}/cockpit.svg", dependencies=SEEN)
+def person_picture(officer_id: str, database: Database, language: Reader, as_of: AsOf, size: Size = "wide") -> Response:
+    """Draw a person's twelve months against the peers' middle."""
+    report = report_or_problem(database, head_or_problem(database, as_of), officer_id)
+    return _picture(report.rows("history"), language, size)
+
+
+@router.get("/officers/{officer_id}/points", dependencies=SEEN)
+def points_page(request: Request, officer_id: str, database: Database, language: Reader, as_of: AsOf) -> Response:
+    """Show a person's points ledger, each entry with its event and rule, and the balance after it."""
+    head = head_or_problem(database, as_of)
+    report = report_or_problem(database, head, officer_id)
+    entries, balance = [], 0
+    for entry in opened_or_problem(request, officer_id, head).entries:
+        balance += entry["cents"]
+        entries.append({**entry, "balance_cents": balance})
+    months = [(month, list(rows)) for month, rows in groupby(reversed(entries), lambda row: row["booked_on"][:7])]
+    return assessed_page(
+        request, "points.html", language, database=database, head=head, report=report, person=report.levels,
+        by_month=months, balance=balance,
+    )  # fmt: skip
+
+
+@router.get("/officers/{officer_id}/events", dependencies=SEEN)
+def events_page(request: Request, officer_id: str, database: Database, language: Reader, as_of: AsOf) -> Response:
+    """Show the events behind each figure of a person."""
+    head = head_or_problem(database, as_of)
+    report = report_or_problem(database, head, officer_id)
+    figures: dict[str, list[dict[str, Any]]] = {row["indicator"]: [] for row in report.rows("indicators")}
+    for event in opened_or_problem(request, officer_id, head).events:
+        figures.setdefault(event["figure"], []).append(event)
+    return assessed_page(
+        request, "events.html", language, database=database, head=head, report=report, person=report.levels,
+        figures=figures,
+    )  # fmt: skip
+
+
+def _picture(rows: list[reading.Record], language: str, size: str) -> Response:
+    if not rows:
+        raise Problem(Kind.NOT_FOUND, SMALL)
+    headers = {"Cache-Control": "private, max-age=60"}
+    return Response(months_chart(rows, language, size), media_type="image/svg+xml", headers=headers)
+
+
+def _by_unit(rows: list[reading.Record]) -> dict[str, dict[str, reading.Record]]:
+    found: dict[str, dict[str, reading.Record]] = {}
+    for row in rows:
+        if row["unit"]:
+            found.setdefault(row["unit"], {})[row["score"]] = row
+    return found
+
+
+def _by_dimension(rows: list[reading.Record]) -> dict[str, list[reading.Record]]:
+    found: dict[str, list[reading.Record]] = {}
+    for row in rows:
+        found.setdefault(row["dimension"], []).append(row)
+    return found
+
+
+def _by_post(rows: list[reading.Record]) -> dict[str, dict[str, list[reading.Record]]]:
+    """Post -> indicator -> its months."""
+    found: dict[str, dict[str, list[reading.Record]]] = {}
+    for row in rows:
+        found.setdefault(row["post"], {}).setdefault(row["indicator"], []).append(row)
+    return found

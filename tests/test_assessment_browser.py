@@ -1,0 +1,76 @@
+"""The pages of the assessment in a real browser: no barrier, nothing sticks out, whole on paper."""
+
+import threading
+
+import pytest
+import uvicorn
+from axe_playwright_python.sync_playwright import Axe
+
+from features.assessment.assess import assess
+from serving.app import create_app
+from serving.assessed.storing import store_assessment
+from serving.commands import bind
+from serving.database import open_database
+from tests.assessment_force import NOW, force, work
+from tests.test_pages_browser import SERIOUS, WIDTHS, browser
+
+__all__ = ["browser"]
+pytestmark = pytest.mark.browser
+PAGES = ("/cockpit", "/cockpit?unit=U0", "/officers/P07/cockpit", "/officers/P07/letter", "/stars", "/warnings",
+         "/assessment")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    home = tmp_path_factory.mktemp("assessed")
+    engine = open_database(home)
+    rows = [*work(skill={"P07": 5.0}), ("P00", "complaint", "2021-11-05", 1)]
+    store_assessment(assess(force(rows), NOW, consents=["P07"]), engine)
+    bound = bind("127.0.0.1", 0)
+    server = uvicorn.Server(uvicorn.Config(create_app(home, engine), log_level="error", access_log=False))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+    engine.dispose()
+
+
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS.keys())
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_no_page_has_a_serious_barrier_or_sticks_out(browser, address, width, language):
+    context = browser.new_context(viewport={"width": width, "height": 900})
+    page = context.new_page()
+    for path in PAGES:
+        page.goto(f"{address}{path}{'&' if '?' in path else '?'}lang={language}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+        page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+        found = Axe().run(page).response["violations"]
+        assert [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in SERIOUS] == [], path
+    context.close()
+
+
+def test_a_person_is_reached_from_the_force_without_javascript(browser, address):
+    context = browser.new_context(viewport={"width": WIDTHS["narrow"], "height": 900}, java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{address}/cockpit?lang=zh")
+    page.get_by_role("link", name="U0").first.click()
+    page.get_by_role("link", name="P00").first.click()
+    assert "P00" in page.locator("h1").inner_text()
+    picture = page.locator("img.chart")
+    picture.scroll_into_view_if_needed()
+    assert picture.bounding_box()["height"] > 40
+    context.close()
+
+
+def test_paper_shows_what_is_folded_and_no_controls(browser, address):
+    context = browser.new_context(viewport={"width": 800, "height": 1100})
+    page = context.new_page()
+    page.goto(f"{address}/officers/P07/cockpit?lang=zh")
+    page.emulate_media(media="print")
+    assert page.locator("details table").first.is_visible()
+    assert not page.locator(".top nav").is_visible()
+    page.goto(f"{address}/officers/P07/letter?lang=zh")
+    assert not page.locator("footer").is_visible()
+    assert page.locator("article.letter").count() == 2
+    context.close()

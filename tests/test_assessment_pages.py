@@ -1,0 +1,194 @@
+"""The pages of the assessment: every figure leads to its events, small cells are hidden, no health data, no risk."""
+
+import ast
+import re
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+import serving
+from features.assessment.assess import assess
+from features.assessment.ground.assessable import may_be_assessed
+from features.histories.store import load_histories
+from features.months import month_of_day, month_text
+from serving.app import create_app
+from serving.assessed.storing import store_assessment
+from serving.database import open_database
+from tests.assessment_force import NOW, force, roster, work
+
+HERE = Path(serving.__file__).parent
+OURS = [*(HERE / "assessed").glob("*.py"), HERE / "api" / "assessment.py", HERE / "pages" / "assessment.py",
+        HERE / "pages" / "cockpit.py", HERE / "pages" / "assessed_frame.py"]  # fmt: skip
+FORBIDDEN = {"serving.queries", "serving.lists", "serving.scoring", "serving.units", "serving.recommendations"}
+FORBIDDEN_NAMES = {"Score", "Batch", "Reasons", "Facts", "RecommendationRow", "SupersededList"}
+
+
+@pytest.fixture(scope="module")
+def home(made_home, tmp_path_factory):
+    """The served force's histories, with a store of its own."""
+    own = tmp_path_factory.mktemp("assessed")
+    (own / "var").mkdir()
+    (own / "var" / "histories").symlink_to(made_home / "var" / "histories")
+    return own
+
+
+@pytest.fixture(scope="module")
+def found(given):
+    month = int(month_of_day(given.last_recorded))
+    stars = assess(given, month).tables["stars"]
+    return assess(given, month, consents=[stars[stars["star"]]["officer_id"].iloc[0]])
+
+
+@pytest.fixture(scope="module")
+def client(home, found):
+    engine = open_database(home)
+    store_assessment(found, engine)
+    with TestClient(create_app(home, engine), base_url="http://localhost", follow_redirects=False) as calls:
+        yield calls
+    engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def star(found):
+    letters = found.tables["letters"]
+    return letters[letters["agreed"]]["officer_id"].iloc[0]
+
+
+def pages_of(found, star):
+    unit = quote(found.tables["people"].set_index("officer_id").loc[star, "unit"])
+    person = f"/officers/{star}"
+    return ["/cockpit", f"/cockpit?unit={unit}", "/stars", "/warnings", "/assessment", f"{person}/cockpit",
+            f"{person}/points", f"{person}/events", f"{person}/letter"]  # fmt: skip
+
+
+def _text(client, path, language="zh"):
+    answer = client.get(f"{path}{'&' if '?' in path else '?'}lang={language}")
+    assert answer.status_code == 200, path
+    client.cookies.clear()
+    return answer.text
+
+
+def test_every_page_is_whole_in_both_languages(client, found, star, given):
+    for path in pages_of(found, star):
+        assert 'lang="zh-CN"' in _text(client, path)
+        if path.endswith("/letter"):
+            continue
+        text = _text(client, path, "en")
+        for unit in given.units:
+            text = text.replace(unit, "")
+        assert re.findall(r"[\u4e00-\u9fff]+", text.replace("中文", "")) == [], path
+
+
+def test_every_link_of_these_pages_within_the_assessment_answers(client, found, star):
+    for path in pages_of(found, star):
+        links = set(re.findall(r'(?:href|src)="(/[^"#]*)', _text(client, path)))
+        kept = sorted(link.replace("&amp;", "&") for link in links if not link.startswith(("/static", "/lists")))
+        for link in kept[:25]:
+            assert client.get(link).status_code in (200, 302, 307), (path, link)
+
+
+def test_every_indicator_of_a_person_leads_to_its_events(client, found, star):
+    own = found.tables["indicators"]
+    person, events = _text(client, f"/officers/{star}/cockpit"), _text(client, f"/officers/{star}/events")
+    for key in own[own["officer_id"] == star]["indicator"]:
+        assert f"#{key}" in person
+        assert f'id="{key}"' in events
+
+
+def test_the_points_page_adds_up_to_the_balance(client, found, star):
+    body = client.get(f"/api/v1/officers/{star}/points").json()
+    balance = int(found.tables["points"].set_index("officer_id").loc[star, "balance_cents"])
+    assert body["balance_cents"] == balance == sum(entry["cents"] for entry in body["entries"])
+    assert f"{balance / 100:,.2f}" in _text(client, f"/officers/{star}/points")
+
+
+def test_the_report_says_level_interval_percentile_and_twelve_months(client, star):
+    body = client.get(f"/api/v1/officers/{star}/report").json()
+    assert body["report"]["index_low"] <= body["report"]["index_level"] <= body["report"]["index_high"]
+    assert len(body["tables"]["history"]) == 12
+    assert body["tables"]["indicators"]
+    missing = client.get("/api/v1/officers/nobody/report")
+    assert (missing.status_code, missing.headers["content-type"]) == (404, "application/problem+json")
+    assert client.get(f"/api/v1/officers/{star}/report?as_of=1999-01").status_code == 404
+
+
+def test_a_letter_is_made_only_for_who_agreed_and_speaks_both_languages(client, found, star):
+    page = _text(client, f"/officers/{star}/letter")
+    assert "敬意和感谢" in page
+    assert "To the family of" in page
+    letters = found.tables["letters"]
+    for other in letters[~letters["agreed"].astype(bool)]["officer_id"]:
+        assert client.get(f"/officers/{other}/letter").status_code == 404
+
+
+def test_a_unit_of_fewer_than_five_shows_no_figure(tmp_path):
+    people = roster()
+    people.loc[people["officer_id"].isin(["P00", "P01", "P02"]), "unit"] = "TINY"
+    engine = open_database(tmp_path)
+    store_assessment(assess(force(work(), people=people), NOW), engine)
+    with TestClient(create_app(tmp_path, engine), base_url="http://localhost") as calls:
+        page = calls.get("/cockpit?unit=TINY").text
+        assert "不足 5 人" in page
+        assert 'class="figures"' not in page
+        assert calls.get("/cockpit/months.svg?unit=TINY").status_code in (200, 404)
+        rows = calls.get("/api/v1/cockpit?unit=TINY").json()
+        assert {row["level"] for row in rows["scores"]} == {None}
+        assert {row["index"] for row in rows["months"]} <= {None}
+    engine.dispose()
+
+
+def test_poisoned_health_data_changes_no_byte_of_any_page(client, home, found, star, given, tmp_path):
+    sensitive = [given.profile.measure_number[key] for key, one in given.profile.measures.items()
+                 if not may_be_assessed(one)]  # fmt: skip
+    value = given.events.value.copy()
+    hit = np.isin(given.events.measure, sensitive)
+    assert hit.any()
+    value[hit] = 987654.0
+    poisoned = replace(given, events=replace(given.events, value=value))
+    engine = open_database(tmp_path)
+    store_assessment(assess(poisoned, found.as_of, consents=[star]), engine)
+    with TestClient(create_app(home, engine), base_url="http://localhost") as calls:
+        for path in pages_of(found, star):
+            assert calls.get(path).text == client.get(path).text, path
+    engine.dispose()
+
+
+def test_no_measure_of_health_and_no_risk_is_named_on_any_page(client, found, star, given):
+    hidden = [one.label.zh for one in given.profile.measures.values() if not may_be_assessed(one)]
+    hidden += [risk.label.zh for risk in given.profile.risks.values() if risk.purpose == "wellness"]
+    for path in pages_of(found, star):
+        text = _text(client, path)
+        assert [label for label in hidden if label in text] == [], path
+
+
+@pytest.mark.parametrize("path", OURS, ids=lambda path: path.name)
+def test_nothing_here_imports_a_score_a_list_or_a_reason(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            assert node.module not in FORBIDDEN
+            assert not {alias.name for alias in node.names} & FORBIDDEN_NAMES
+            assert not {f"{node.module}.{alias.name}" for alias in node.names} & FORBIDDEN
+            assert not str(node.module).startswith("training")
+
+
+def test_without_an_assessment_the_pages_say_so(tmp_path):
+    engine = open_database(tmp_path)
+    with TestClient(create_app(tmp_path, engine), base_url="http://localhost") as calls:
+        for path in ("/cockpit", "/stars", "/assessment"):
+            assert "jingxing assess" in calls.get(path).text
+        assert calls.get("/warnings").status_code == 404
+    engine.dispose()
+
+
+def test_an_earlier_month_can_be_asked_for(client, home, found):
+    engine = open_database(home)
+    earlier = assess(load_histories(home), found.as_of - 1)
+    store_assessment(earlier, engine)
+    body = client.get(f"/api/v1/stars?as_of={month_text(found.as_of - 1)}").json()
+    assert body["as_of"].startswith(month_text(found.as_of - 1))
+    assert client.get("/api/v1/stars").json()["as_of"].startswith(month_text(found.as_of))
+    engine.dispose()

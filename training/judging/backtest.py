@@ -120,7 +120,7 @@ def what_came(histories: Histories, risk: str, months: Sequence[int]) -> Outcome
     return Outcomes(
         label=label,
         after=after,
-        mature=np.asarray([month <= last for month in months]),
+        mature=np.asarray([month <= last for month in months], dtype=bool),
         expires=policy.flag_expires_months,
     )
 

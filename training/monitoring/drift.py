@@ -129,7 +129,7 @@ def _compared(series: Series, reference: Sequence[int]) -> _Compared | None:
 def _scores(values: Array) -> Array | None:
     """[score, month, officer]; None for a series that is the same everywhere."""
     pool = values[:-1][~np.isnan(values[:-1])]
-    size = pool.std()
+    size = float(pool.std())
     if size == 0:
         size = float(np.nanmax(np.abs(values - pool[0])))
         if size == 0:

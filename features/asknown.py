@@ -9,16 +9,15 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
+from features.cells import AGGREGATES, Cells, Cube, Members, Rows, add_rows, by_birth, cells_of, make_anew, of_several
 from features.histories.tables import Events, Floats, Histories, Ints
 from features.months import NO_DAY, first_day, month_of_day
 from features.profile import Profile
 
 NEVER = np.iinfo(np.int32).max
-MONTH_BITS = 16
+NOBODY = np.zeros(0, dtype=np.int64)
 OLDEST_MONTHS = 60
 """Events more than this before the first posting of the force count as 'ever' and 'last', not in sums."""
-
-Cells = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -38,9 +37,10 @@ def lifetimes(events: Events) -> Lifetimes:
     born = month_of_day(events.recorded)
     died = np.full(len(events), NEVER, dtype=np.int32)
     value = np.where(np.isnan(events.value), 1.0, events.value)
-    order = np.lexsort((events.recorded, events.event))
+    named = np.bincount(events.event + 1)[1:]  # -1 is no event_id
+    several = np.flatnonzero((events.event >= 0) & (named > 1)[events.event]) if (named > 1).any() else NOBODY
+    order = several[np.lexsort((events.recorded[several], events.event[several]))]
     same = np.diff(events.event[order], prepend=-2) == 0
-    same &= events.event[order] >= 0
     later = np.flatnonzero(same)
     died[order[later - 1]] = born[order[later]]
     retraction = np.zeros(len(events), dtype=bool)
@@ -81,133 +81,17 @@ def credits(profile: Profile, events: Events, value: Floats) -> Credits:
     return Credits(position, month, value[position] / length[position], month == end[position], length[position] > 1)
 
 
-@dataclass(frozen=True)
-class Versions:
-    """The successive values of cells, sorted by the month from which each holds.
-
-    ``cell`` = (measure * months + month) * officers + officer. ``count`` counts rows that occurred in the
-    month, ``direct`` those that are not long work, ``spans`` the long work that covers the month.
-    ``last`` is the last day on which a row occurred, ``days`` a bit for each day of the month with a row.
-    """
-
-    known_from: Ints
-    cell: Cells
-    value: Floats
-    count: Ints
-    direct: Ints
-    spans: Ints
-    last: Ints
-    days: npt.NDArray[np.uint32]
-
-
-def cell_versions(given: Histories, *, base: int, months: int) -> Versions:
-    """Return every version of every cell within ``months`` months from ``base``."""
-    events, profile = given.events, given.profile
-    life = lifetimes(events)
-    credit = credits(profile, events, life.value)
-    alive = (life.born < life.died)[credit.position] & (credit.month < base + months)
-    credit = credit.take(alive)
-    row = credit.position
-    slot = np.maximum(credit.month - base, 0).astype(np.int64)
-    cell = (events.measure[row].astype(np.int64) * months + slot) * len(given.officers) + events.officer[row]
-    change_cell, change_month, member, change = _memberships(cell, life.born[row], life.died[row])
-    return _aggregated(
-        given,
-        credit=credit,
-        base=base,
-        member=member,
-        change=change,
-        cell=change_cell,
-        known_from=change_month,
-    )
-
-
-def _memberships(
-    cell: Cells, born: Ints, died: Ints
-) -> tuple[Cells, Ints, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the change points (cell, month) and which credit counts in which of them.
-
-    A change point is one sorted whole number, cell and month together; a credit counts in those from its own
-    birth up to its death, or to the end of its cell.
-    """
-    ends = died != NEVER
-    start = (cell << MONTH_BITS) | born
-    end = np.where(ends, (cell << MONTH_BITS) | np.where(ends, died, 0), (cell + 1) << MONTH_BITS)
-    key = np.sort(np.concatenate([start, end[ends]]))
-    key = key[np.diff(key, prepend=-1) != 0]
-    change_cell, change_month = key >> MONTH_BITS, (key & ((1 << MONTH_BITS) - 1)).astype(np.int32)
-    order = np.argsort(start)  # searching in order keeps to the processor's cache
-    first, after = np.empty_like(start), np.empty_like(start)
-    first[order], after[order] = np.searchsorted(key, start[order]), np.searchsorted(key, end[order])
-    number = after - first
-    member = np.repeat(np.arange(len(cell), dtype=np.int64), number)
-    change = first[member] + np.arange(len(member)) - (np.cumsum(number) - number)[member]
-    return change_cell, change_month, member, change
-
-
-def _aggregated(
-    given: Histories,
-    *,
-    credit: Credits,
-    base: int,
-    member: npt.NDArray[np.int64],
-    change: npt.NDArray[np.int64],
-    cell: Cells,
-    known_from: Ints,
-) -> Versions:
-    events, size = given.events, len(cell)
-    row = credit.position[member]
-    inside = credit.month[member] >= base
-    closes = credit.closes[member]
-    value = _cell_values(given, row=row, share=np.where(inside, credit.share[member], 0.0), change=change, size=size)
-    value[np.bincount(change, weights=inside, minlength=size) == 0] = np.nan
-    last = np.full(size, NO_DAY, dtype=np.int32)
-    np.maximum.at(last, change[closes], events.occurred[row[closes]])
-    days = np.zeros(size, dtype=np.uint32)
-    shown = closes & inside
-    day = events.occurred[row[shown]] - first_day(credit.month[member][shown])
-    np.bitwise_or.at(days, change[shown], np.uint32(1) << day.astype(np.uint32))
-    count = np.bincount(change[shown], minlength=size)
-    direct = np.bincount(change[shown & ~credit.long[member]], minlength=size)
-    spans = np.bincount(change[credit.long[member] & inside], minlength=size)
-    order = np.argsort(known_from, kind="stable")
-    return Versions(
-        known_from=known_from[order],
-        cell=cell[order],
-        value=value[order],
-        count=count[order].astype(np.int32),
-        direct=direct[order].astype(np.int32),
-        spans=spans[order].astype(np.int32),
-        last=last[order],
-        days=days[order],
-    )
-
-
-def _cell_values(
-    given: Histories, *, row: npt.NDArray[np.int64], share: Floats, change: npt.NDArray[np.int64], size: int
-) -> Floats:
-    """Return one number per version by its measure's aggregate; rows are in canonical order within a cell."""
-    aggregates = np.array([given.profile.measures[key].aggregate for key in given.profile.measure_keys])
-    kind = aggregates[given.events.measure[row]]
-    value = np.bincount(change, weights=share, minlength=size).astype(np.float64)  # of none, NumPy makes integers
-    number = np.bincount(change, minlength=size)
-    means = kind == "mean"
-    averaged = np.unique(change[means])
-    value[averaged] /= number[averaged]
-    highest = np.full(size, -np.inf)
-    np.maximum.at(highest, change[kind == "max"], share[kind == "max"])
-    maxima = np.unique(change[kind == "max"])
-    value[maxima] = highest[maxima]
-    latest = kind == "last"
-    value[change[latest]] = share[latest]  # rows are in order of day; the last assignment stays
-    return value
-
-
 class KnownCube:
     """Everything known by a month, for all officers: advance it month by month, then read.
 
     Arrays are [measure, month, officer] from ``base``: ``value`` (0 in an empty cell of a summed measure,
-    NaN otherwise), ``count``, ``direct``, ``spans``, ``last`` (day, NO_DAY when empty), ``days`` (bits).
+    NaN otherwise), ``count``, ``direct``, ``spans``, ``last`` (day, NO_DAY when empty), ``days`` (bits); ``latest``
+    [measure, officer] is the last day of all. ``count`` counts rows that occurred in the month, ``direct`` those that
+    are no long work, ``spans`` the long work that covers the month.
+
+    Within a cell rows are added in the order of the export, whenever they were recorded, so that the numbers are those
+    of any other way to add what was known. Cells whose rows come in one month, nearly all, are added to; others
+    are made anew each time.
     """
 
     def __init__(self, given: Histories, *, last_month: int) -> None:
@@ -215,38 +99,72 @@ class KnownCube:
         self.base = _base_month(given, last_month)
         self.months = last_month - self.base + 1
         self.now = self.base - 1
+        self._rows, self._births, source = by_birth(_rows(given), self.base, last_month)
+        self._cube = _empty_cube(given, base=self.base, months=self.months)
         shape = (len(given.profile.measure_keys), self.months, len(given.officers))
-        self._versions = cell_versions(given, base=self.base, months=self.months)
-        self._bounds = np.searchsorted(self._versions.known_from, np.arange(self.base, last_month + 2))
-        self._applied = 0
-        self.value = np.full(shape, np.nan)
-        for number, key in enumerate(given.profile.measure_keys):
-            if given.profile.measures[key].aggregate == "sum":
-                self.value[number] = 0.0
-        self.empty = self.value[:, 0, :1].copy()
-        self.count = np.zeros(shape, dtype=np.int32)
-        self.direct = np.zeros(shape, dtype=np.int32)
-        self.spans = np.zeros(shape, dtype=np.int32)
-        self.last = np.full(shape, NO_DAY, dtype=np.int32)
-        self.days = np.zeros(shape, dtype=np.uint32)
+        self.value = self._cube.value.reshape(shape)
+        counts = (self._cube.rows, self._cube.direct, self._cube.spans, self._cube.last)
+        self.count, self.direct, self.spans, self.last = (cells.reshape(shape) for cells in counts)
+        self.days = self._cube.days.reshape(shape)
+        self.latest = self._cube.latest.reshape(shape[0], shape[2])
+        self._again, self._members, self._ending = self._made_anew(source)
 
     def advance(self, month: int) -> Cells:
-        """Take in everything recorded up to ``month``; return the flat cells that changed."""
-        until = int(self._bounds[month - self.base + 1])
-        part = slice(self._applied, until)
-        news = self._versions
-        cells = news.cell[part]
-        measure = cells // (self.months * self.value.shape[2])
-        value = news.value[part]
-        self.value.reshape(-1)[cells] = np.where(np.isnan(value), self.empty[measure, 0], value)
-        for name in ("count", "direct", "spans", "last", "days"):
-            getattr(self, name).reshape(-1)[cells] = getattr(news, name)[part]
-        self._applied, self.now = until, month
-        return cells
+        """Take in everything recorded up to ``month``; return the flat cells of earlier months that changed."""
+        first, after = self._births[month - self.base], self._births[month - self.base + 1]
+        late, anew = add_rows(self._cube, self._rows, self._again, first, after)
+        cells, since = self._ending
+        again = np.unique(np.concatenate([anew, cells[slice(*np.searchsorted(since, [month, month + 1]))]]))
+        if len(again):
+            make_anew(self._cube, self._rows, self._members, again, month)
+        self.now = month
+        return np.concatenate([late, again])
 
     def slot(self, month: int) -> int:
         """Return the position of a month on the month axis."""
         return month - self.base
+
+    def _made_anew(self, source: Cells) -> tuple[npt.NDArray[np.bool_], Members, tuple[Cells, Ints]]:
+        """Which cells are made anew, their credits, and the cells of rows that end, with the month, in its order."""
+        rows = self._rows
+        ends, plain = rows.died != NEVER, (rows.born == rows.month) & (rows.length == 1)
+        if plain.all() and not ends.any():
+            nothing = np.zeros(0, dtype=np.int32)
+            return nothing.astype(np.bool_), Members(NOBODY, NOBODY, nothing), (NOBODY, nothing)
+        again = of_several(self._cube, rows, NEVER)
+        cell, row, _ = cells_of(self._cube, rows, np.flatnonzero(ends), again)
+        order = np.argsort(rows.died[row], kind="stable")
+        every, owner, steps = cells_of(self._cube, rows, np.arange(len(rows.born)), again)
+        kept = np.lexsort((source[owner], every))
+        return again, Members(every[kept], owner[kept], steps[kept]), (cell[order], rows.died[row][order])
+
+
+def _rows(given: Histories) -> Rows:
+    events, life = given.events, lifetimes(given.events)
+    month = month_of_day(events.occurred)
+    length = np.ones(len(events), dtype=np.int32)
+    spread = np.flatnonzero((events.began != NO_DAY) & (events.began < events.occurred))
+    summed = np.array(
+        [given.profile.measures[key].aggregate == "sum" for key in given.profile.measure_keys], dtype=bool
+    )
+    spread = spread[summed[events.measure[spread]]]
+    length[spread] = month[spread] - month_of_day(events.began[spread]) + 1
+    return Rows(events.measure, events.officer, events.occurred, month, length, life.value, life.born, life.died)
+
+
+def _empty_cube(given: Histories, *, base: int, months: int) -> Cube:
+    keys = given.profile.measure_keys
+    kind = np.array([AGGREGATES[given.profile.measures[key].aggregate] for key in keys], dtype=np.int32)
+    officers = len(given.officers)
+    size, people = len(keys) * months * officers, len(keys) * officers
+    averaged = kind == AGGREGATES["mean"]
+    mean = (np.cumsum(averaged) - 1).astype(np.int32)
+    value = np.repeat(np.where(kind == AGGREGATES["sum"], 0.0, np.nan), months * officers)
+    count, direct, spans = (np.zeros(size, dtype=np.int32) for _ in range(3))
+    last, latest = np.full(size, NO_DAY, dtype=np.int32), np.full(people, NO_DAY, dtype=np.int32)
+    starts, days = first_day(np.arange(base, base + months)), np.zeros(size, dtype=np.uint32)
+    total = np.zeros(int(averaged.sum()) * months * officers)
+    return Cube(base, months, officers, kind, mean, starts, total, value, count, direct, spans, last, days, latest)
 
 
 def _base_month(given: Histories, last_month: int) -> int:

@@ -15,6 +15,8 @@ from features.errors import WrongUsage
 NO_DAY = np.iinfo(np.int32).min
 """Stands for an absent date in an array of days."""
 
+MANY = 1000
+
 _MONTH = re.compile(r"(\d{4})-(\d{2})")
 
 
@@ -33,7 +35,13 @@ def month_text(month: int) -> str:
 
 def month_of_day(days: npt.ArrayLike) -> npt.NDArray[np.int32]:
     """Return the month numbers of days (NO_DAY has no meaningful month)."""
-    dates = np.asarray(days, dtype="int64").astype("datetime64[D]")
+    numbers = np.asarray(days)
+    if numbers.size > MANY:
+        first, last = int(numbers.min()), int(numbers.max())
+        if 2 * (last - first) < numbers.size:  # many days of few years: each is looked up
+            months: npt.NDArray[np.int32] = month_of_day(np.arange(first, last + 1))[numbers - first]
+            return months
+    dates = numbers.astype("int64").astype("datetime64[D]")
     return (dates.astype("datetime64[M]").astype("int64") + 1970 * 12).astype(np.int32)
 
 

@@ -6,10 +6,12 @@ unknown. What needs other people (peers, unit) or days is at the end; the engine
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from features.cells import compiled
 from features.histories.tables import Floats, Ints
 from features.months import NO_DAY, last_day, month_of_day
 from features.profile import Measure, Settings, Text
@@ -18,7 +20,8 @@ FEWEST = 5
 """No figure of a group of fewer persons: a team of one would leak through an average."""
 
 Days = npt.NDArray[np.uint32]
-LONG_DAYS = 31
+ALIKE = 1e-12
+"""Values of a group that differ by no more are alike."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,9 @@ class Moments:
 
 @dataclass(frozen=True)
 class Seen:
-    """One measure as known at an as-of: ``value`` and ``observed`` are [month, officer], oldest month first.
+    """One measure as known at an as-of, for some officers: ``value`` and ``observed`` are [month, officer].
 
+    Months are the last ones, the oldest first; ``value`` is 0 where nothing is known, ``count`` the number of rows.
     ``moments`` by window length; ``decays`` by half-life; ``last`` the last day of an event (NO_DAY: never).
     """
 
@@ -51,17 +55,29 @@ class Seen:
 
 
 def moments(value: Floats, observed: npt.NDArray[np.bool_], windows: tuple[int, ...]) -> dict[int, Moments]:
-    """Return the moments of each window, added newest month first, so that results never depend on array shape."""
-    total, number = np.zeros(value.shape[1]), np.zeros(value.shape[1])
-    found = {}
-    for age in range(max(windows)):
-        if age < len(value):
-            month = value[-1 - age]
-            total = total + np.where(np.isnan(month), 0.0, month)
-            number = number + observed[-1 - age]
-        if age + 1 in windows:
-            found[age + 1] = Moments(total, number)
-    return found
+    """Return the moments of each window of [month, officer]; NaN counts as 0.
+
+    Months are added newest first, so that results never depend on the array's shape.
+    """
+    chosen = np.array(sorted(set(windows)), dtype=np.int64)
+    totals, numbers = _sums_back(value, observed, chosen)
+    return {int(window): Moments(totals[i], numbers[i]) for i, window in enumerate(chosen)}
+
+
+@compiled
+def _sums_back(value: Any, observed: Any, windows: Any) -> Any:
+    months, officers = value.shape
+    totals, numbers = np.zeros((len(windows), officers)), np.zeros((len(windows), officers))
+    for place in range(len(windows)):
+        start = windows[place - 1] if place else 0
+        if place:
+            totals[place], numbers[place] = totals[place - 1], numbers[place - 1]
+        for age in range(start, min(windows[place], months)):
+            month, there = value[months - 1 - age], observed[months - 1 - age]
+            for who in range(officers):
+                totals[place, who] += 0.0 if np.isnan(month[who]) else month[who]
+                numbers[place, who] += there[who]
+    return totals, numbers
 
 
 def total(seen: Seen, window: int) -> Floats:
@@ -76,35 +92,65 @@ def mean(seen: Seen, window: int) -> Floats:
 
 def records(seen: Seen, window: int) -> Floats:
     """Number of records in the window."""
-    number = np.zeros(seen.count.shape[1])
-    for month in seen.count[-window:]:
-        number = number + month
-    return number
+    found: Floats = _added(seen.count[-window:])
+    return found
+
+
+@compiled
+def _added(rows: Any) -> Any:
+    out = np.zeros(rows.shape[1])
+    for row in rows:
+        for who in range(len(out)):
+            out[who] += row[who]
+    return out
 
 
 def slope(seen: Seen, window: int) -> Floats:
     """Least-squares trend over the window, in units per month; NaN with fewer than three observed months."""
-    value, known = seen.value[-window:], seen.observed[-window:]
-    ages = range(len(value) - 1, -1, -1)
-    number = _added(known)
-    safe = np.where(number > 0, number, np.nan)
-    middle = _added(np.where(known, value, 0.0)) / safe
-    when = _added(np.stack([np.where(row, -float(age), 0.0) for row, age in zip(known, ages, strict=True)])) / safe
-    across, along = np.zeros(value.shape[1]), np.zeros(value.shape[1])
-    for row, there, age in zip(value, known, ages, strict=True):
-        away = np.where(there, -age - when, 0.0)
-        across = across + away * np.where(there, row - middle, 0.0)
-        along = along + away * away
-    return np.where(number >= 3, across / np.where(along > 0, along, np.nan), np.nan)
+    found: Floats = _slope(seen.value[-window:], seen.observed[-window:])
+    return found
+
+
+@compiled
+def _slope(value: Any, known: Any) -> Any:
+    months, officers = value.shape
+    number, level, when = np.zeros(officers), np.zeros(officers), np.zeros(officers)
+    across, along = np.zeros(officers), np.zeros(officers)
+    for month in range(months):
+        for who in range(officers):
+            there = 1.0 if known[month, who] else 0.0
+            number[who] += there
+            level[who] += there * value[month, who]
+            when[who] -= there * (months - 1 - month)
+    for month in range(months):
+        for who in range(officers):
+            there, several = 1.0 if known[month, who] else 0.0, max(number[who], 1.0)
+            away = there * (month + 1 - months - when[who] / several)
+            across[who] += away * (value[month, who] - level[who] / several)
+            along[who] += away * away
+    return np.where((number >= 3) & (along > 0), across / np.where(along > 0, along, 1.0), np.nan)
 
 
 def spread(seen: Seen, window: int) -> Floats:
     """Standard deviation of the observed months of the window; NaN with fewer than two."""
-    value, known = seen.value[-window:], seen.observed[-window:]
-    number = _added(known)
-    safe = np.where(number > 1, number, np.nan)
-    middle = _added(np.where(known, value, 0.0)) / safe
-    return np.sqrt(_added(np.where(known, (value - middle) ** 2, 0.0)) / safe)
+    found: Floats = _spread(seen.value[-window:], seen.observed[-window:])
+    return found
+
+
+@compiled
+def _spread(value: Any, known: Any) -> Any:
+    months, officers = value.shape
+    number, level, squares = np.zeros(officers), np.zeros(officers), np.zeros(officers)
+    for month in range(months):
+        for who in range(officers):
+            there = 1.0 if known[month, who] else 0.0
+            number[who] += there
+            level[who] += there * value[month, who]
+    for month in range(months):
+        for who in range(officers):
+            away = value[month, who] - level[who] / max(number[who], 1.0)
+            squares[who] += (1.0 if known[month, who] else 0.0) * away * away
+    return np.where(number > 1, np.sqrt(squares / np.maximum(number, 1.0)), np.nan)
 
 
 def vs_self(seen: Seen, window: int) -> Floats:
@@ -132,14 +178,6 @@ def days_since(seen: Seen, _: int) -> Floats:
 def ever(seen: Seen, _: int) -> Floats:
     """1 where there ever was a record, else 0."""
     return np.where(seen.last != NO_DAY, 1.0, 0.0)
-
-
-def _added(rows: npt.NDArray[np.generic]) -> Floats:
-    """Add rows one by one: numpy's own order of adding depends on the array's shape."""
-    out = np.zeros(rows.shape[1])
-    for row in rows:
-        out = out + row
-    return out
 
 
 @dataclass(frozen=True)
@@ -221,35 +259,67 @@ STATISTICS: dict[str, Statistic] = {
 
 def vs_peers(level: Floats, group: Ints, groups: int) -> Floats:
     """Return standard deviations from the group's mean: NaN with fewer than five known, 0 where all are alike."""
-    known = ~np.isnan(level)
-    number = np.bincount(group[known], minlength=groups)
-    safe = np.where(number >= FEWEST, number, np.nan)
-    middle = np.bincount(group[known], weights=level[known], minlength=groups) / safe
-    away = level - middle[group]
-    variance = np.bincount(group[known], weights=away[known] ** 2, minlength=groups) / safe
-    deviation = np.sqrt(variance)[group]
-    return np.where(
-        deviation > 1e-12,
-        away / np.where(deviation > 0, deviation, 1.0),
-        np.where(np.isnan(away), np.nan, 0.0),
-    )
+    found: Floats = _vs_peers(np.ascontiguousarray(level), group, groups)
+    return found
+
+
+@compiled
+def _vs_peers(level: Any, group: Any, groups: int) -> Any:
+    number, middle, variance = np.zeros(groups), np.zeros(groups), np.zeros(groups)
+    out = np.full(len(level), np.nan)
+    for who in range(len(level)):
+        if not np.isnan(level[who]):
+            number[group[who]] += 1
+            middle[group[who]] += level[who]
+    middle /= np.maximum(number, 1.0)
+    for who in range(len(level)):
+        if not np.isnan(level[who]):
+            variance[group[who]] += (level[who] - middle[group[who]]) ** 2
+    deviation = np.sqrt(variance / np.maximum(number, 1.0))
+    for who in range(len(level)):
+        mine = group[who]
+        if not np.isnan(level[who]) and number[mine] >= FEWEST:
+            out[who] = (level[who] - middle[mine]) / deviation[mine] if deviation[mine] > ALIKE else 0.0
+    return out
 
 
 def without_self(level: Floats, group: Ints, groups: int) -> Floats:
     """Return the mean of the others in the group; NaN where fewer than four others are known."""
-    known = ~np.isnan(level)
-    number = np.bincount(group[known], minlength=groups)[group] - known
-    total_ = np.bincount(group[known], weights=level[known], minlength=groups)[group] - np.where(known, level, 0.0)
-    return total_ / np.where(number >= FEWEST - 1, number, np.nan)
+    found: Floats = _without_self(np.ascontiguousarray(level), group, groups)
+    return found
+
+
+@compiled
+def _without_self(level: Any, group: Any, groups: int) -> Any:
+    number, whole = np.zeros(groups), np.zeros(groups)
+    out = np.full(len(level), np.nan)
+    for who in range(len(level)):
+        if not np.isnan(level[who]):
+            number[group[who]] += 1
+            whole[group[who]] += level[who]
+    for who in range(len(level)):
+        mine, known = group[who], not np.isnan(level[who])
+        others = number[mine] - known
+        if others >= FEWEST - 1:
+            out[who] = (whole[mine] - (level[who] if known else 0.0)) / others
+    return out
 
 
 def in_a_row(days: Days, lengths: Ints) -> Floats:
     """Return the longest run of successive days; ``days`` is [month, officer] of bits, ``lengths`` the months' days."""
-    run, best = np.zeros(days.shape[1]), np.zeros(days.shape[1])
-    for month, length in zip(days, lengths, strict=True):
-        for day in range(int(length)):
-            run = (run + 1) * ((month >> np.uint32(day)) & np.uint32(1))
-            best = np.maximum(best, run)
+    found: Floats = _in_a_row(np.ascontiguousarray(days), lengths)
+    return found
+
+
+@compiled
+def _in_a_row(days: Any, lengths: Any) -> Any:
+    best = np.zeros(days.shape[1])
+    for who in range(days.shape[1]):
+        run = 0
+        for month in range(len(lengths)):
+            for day in range(lengths[month]):
+                run = (run + 1) * ((days[month, who] >> np.uint32(day)) & np.uint32(1))
+                best[who] = max(best[who], run)
     return best
 
 

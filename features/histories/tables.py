@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.errors import Refusal
+from features.histories.bases import NO_BASES, Bases
 from features.months import NO_DAY, day_numbers, last_day, timestamps
 from features.profile import Profile
 
@@ -67,7 +68,7 @@ class Histories:
     """Checked histories of a force: the only input of features, labels and the index.
 
     ``people`` holds name, rank, hired_on, birth_year, sex and supervisor_id of each posting, for display
-    and audits; nothing in the engine reads it.
+    and audits; nothing in the engine reads it. ``bases`` says on whose health data there is a basis, and when.
     """
 
     profile: Profile
@@ -77,6 +78,7 @@ class Histories:
     postings: Postings
     events: Events
     people: pd.DataFrame
+    bases: Bases = NO_BASES
 
     def __post_init__(self) -> None:
         late = self.events.recorded < self.events.occurred
@@ -92,9 +94,14 @@ class Histories:
 
     def until(self, month: int | None) -> "Histories":
         """Return these histories with only the events recorded by the end of ``month`` (all when None)."""
-        if month is None:
+        if month is None or self.last_recorded <= last_day(month):
             return self
         return replace(self, events=self.events.take(self.events.recorded <= last_day(month)))
+
+    def covered(self, month: int) -> npt.NDArray[np.bool_]:
+        """Return for each officer whether sensitive measures may be used at the end of a month."""
+        register = self.profile.settings.sensitive_basis == "organisation"
+        return self.bases.covering(self.officers, int(last_day(month)), register=register)
 
     def officers_at(self, chosen: npt.NDArray[np.bool_]) -> "Histories":
         """Return the histories of some officers only (a mask over ``officers``); codes of posts and units stay."""

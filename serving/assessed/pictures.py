@@ -1,8 +1,8 @@
-"""The cockpit's picture: index and three dimensions over twelve months, each against the peers' middle."""
+"""The cockpit's pictures: index and three dimensions over twelve months, each against the peers' middle."""
 
 import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -18,6 +18,35 @@ SCORES = ("index", "workload", "quality", "satisfaction")
 def months_chart(rows: Sequence[Record], language: str, size: str = "wide") -> bytes:
     """Return four small pictures as SVG, of rows with ``month`` and SCORES; a month without a figure is a gap."""
     return _drawn(json.dumps([[row[key] for key in ("month", *SCORES)] for row in rows]), language, size)
+
+
+def force_chart(rows: Sequence[Record], names: Mapping[str, str], language: str, size: str = "wide") -> bytes:
+    """Return a small picture for each indicator of a post as SVG: twelve months of its mean, in its own unit.
+
+    ``rows`` have ``indicator``, ``month`` and ``value``; ``names`` says the indicators.
+    """
+    width = 250 if size == "wide" else WIDTHS["narrow"]
+    pictures = []
+    for indicator in dict.fromkeys(row["indicator"] for row in rows):
+        months = [row for row in rows if row["indicator"] == indicator]
+        said = [month_name(pd.Timestamp(row["month"]).date(), language) for row in months]
+        values = pd.Series([row["value"] for row in months], dtype="float64")
+        table = pd.DataFrame({"month": said, "value": values})
+        pictures.append(_level(table, said, title=names.get(indicator, indicator)).properties(width=width, height=90))
+    return _svg(alt.concat(*pictures, columns=3 if size == "wide" else 1, spacing=22))
+
+
+def _level(table: pd.DataFrame, names: list[str], *, title: str) -> Any:
+    axis, scale = alt.Axis(tickCount=3), alt.Scale(zero=False, nice=True)
+    return (
+        alt.Chart(table, title=_title(title))
+        .mark_line(strokeWidth=2.5, color=ACCENT, point=alt.OverlayMarkDef(color=ACCENT, size=30))
+        .encode(x=_months(names, "month", "narrow"), y=alt.Y("value:Q", title=None, axis=axis, scale=scale))
+    )
+
+
+def _title(text: str) -> Any:
+    return alt.TitleParams(text, anchor="start", fontSize=13, fontWeight=600)
 
 
 @functools.lru_cache(maxsize=256)
@@ -48,7 +77,7 @@ def _one(
         .encode(x=alt.value(width), y="y:Q", text="text:N")
     )
     line = (
-        alt.Chart(table, title=alt.TitleParams(title, anchor="start", fontSize=13, fontWeight=600))
+        alt.Chart(table, title=_title(title))
         .mark_line(strokeWidth=2.5, color=ACCENT, point=alt.OverlayMarkDef(color=ACCENT, size=30))
         .encode(x=x, y=alt.Y("value:Q", title=None, axis=axis, scale=scale))
     )

@@ -36,12 +36,15 @@ class Arrivals:
     """Rows [series, month, age] that occurred in a month and were recorded within ``age`` months after.
 
     ``people`` [series, month] is how many on the roster could have had one; ``months`` ends with the as-of.
+    ``clumps`` [series, window of WINDOWS] says how much more than single rows a count varies because rows come from
+    few persons: the sum of the squares of what each had in a window over the sum.
     """
 
     subjects: tuple[str, ...]
     months: tuple[int, ...]
     rows: Array
     people: Array
+    clumps: Array
 
     def seen(self, window: int) -> Array:
         """Return [series, month]: rows of the last ``window`` months as known at each month; NaN where too early."""
@@ -79,8 +82,10 @@ def arrivals_by_measure(given: Histories, as_of: int) -> Arrivals:
     """Return what arrived of each measure in the months up to ``as_of``, as known then."""
     months = _months(given, as_of)
     people = np.array([float((standing(given, month).post >= 0).sum()) for month in months])
-    rows = _rows(given, months, given.events.measure.astype(np.int64), len(given.profile.measure_keys))
-    return Arrivals(given.profile.measure_keys, months, rows, np.tile(people, (len(rows), 1)))
+    measure = given.events.measure.astype(np.int64)
+    rows = _rows(given, months, measure, len(given.profile.measure_keys))
+    clumps = np.stack([_clumps(given, months, window) for window in WINDOWS], axis=1)
+    return Arrivals(given.profile.measure_keys, months, rows, np.tile(people, (len(rows), 1)), clumps)
 
 
 def arrivals_by_unit(given: Histories, as_of: int, *, without: Sequence[str] = ()) -> Arrivals:
@@ -91,7 +96,21 @@ def arrivals_by_unit(given: Histories, as_of: int, *, without: Sequence[str] = (
     month = np.clip(month_of_day(given.events.occurred) - months[0], 0, len(months) - 1)
     unit = units[month, given.events.officer].astype(np.int64)
     unit[np.isin(given.events.measure, [given.profile.measure_number[key] for key in without])] = -1
-    return Arrivals(given.units, months, _rows(given, months, unit, len(given.units)), people.astype(np.float64))
+    rows, clumps = _rows(given, months, unit, len(given.units)), np.ones((len(given.units), len(WINDOWS)))
+    return Arrivals(given.units, months, rows, people.astype(np.float64), clumps)
+
+
+def _clumps(given: Histories, months: tuple[int, ...], window: int) -> Array:
+    """A measure that a handful have, many times each, varies as the handful does (compound Poisson)."""
+    block = (month_of_day(given.events.occurred) - months[0]) // window
+    inside, size = block >= 0, len(given.profile.measure_keys)
+    person = given.events.officer.astype(np.int64) * size + given.events.measure
+    runs = (person * (len(months) // window + 1) + block)[inside]  # events lie in this order
+    where = np.flatnonzero(np.diff(runs, prepend=-1))
+    number = np.diff(where, append=len(runs)).astype(np.float64)
+    measure = given.events.measure[inside][where]
+    whole = np.bincount(measure, weights=number, minlength=size)
+    return np.asarray(np.bincount(measure, weights=number**2, minlength=size) / np.maximum(whole, 1.0))
 
 
 def _months(given: Histories, as_of: int) -> tuple[int, ...]:
@@ -112,8 +131,8 @@ def holes(arrivals: Arrivals, *, at_most: float = HALF) -> list[Hole]:
     """Return the series of which in some window at most the share ``at_most`` of the usual arrived, at the same age.
 
     The usual is the median of the past as-ofs, per person on the roster. A hole is below what a negative binomial
-    with the past's own spread (never less than Poisson's) gives with chance ALPHA, and no past as-of before the
-    present silence was as low, nor was the same month a year before. With nobody on the
+    with the past's own spread (never less than Poisson's of as many persons) gives with chance ALPHA, and no past
+    as-of before the present silence was as low, nor was the same month a year before. With nobody on the
     roster any more there is no hole.
     """
     found: dict[str, Hole] = {}
@@ -139,7 +158,8 @@ def _holes_in(arrivals: Arrivals, window: int, at_most: float) -> list[Hole]:
     before = np.arange(rate.shape[1])[None, :] < (rate.shape[1] - np.maximum(run, 1) - window + 1)[:, None]
     usual = _seasonal(rate, middle, run)
     spread = _spread(np.where(before, rate, np.nan))
-    p = _too_few(rate[:, -1] * people, usual * people, spread * people)
+    clumped = np.sqrt(usual * people * arrivals.clumps[able, WINDOWS.index(window)])
+    p = _too_few(rate[:, -1] * people, usual * people, np.maximum(spread * people, clumped))
     low = rate <= at_most * usual[:, None]
     as_low = (before & (rate <= rate[:, [-1]])).any(axis=1)
     hit = (usual > 0) & low[:, -1] & (p < ALPHA) & ~as_low
@@ -191,10 +211,11 @@ def _silent(arrivals: Arrivals, row: int, at_most: float) -> int:
 def artefacts(given: Histories) -> list[Artefact]:
     """Return summed measures of which nearly everyone has an event though many must have none.
 
-    How many must have none: Chao's lower bound, ones squared over twice the twos (Chao 1987). It needs no model of
-    how persons differ, and is near nought for what comes to everyone regularly.
+    How many must have none: Chao's lower bound, ones squared over twice the twos (Chao 1987), and of it the lower end
+    of its 95 % interval. It needs no model of how persons differ, and is near nought for what comes to everyone
+    regularly. Who was hired after the last recorded day can have no event yet, and does not count.
     """
-    persons = np.unique(given.postings.officer)
+    persons = np.unique(given.postings.officer[given.postings.first <= given.last_recorded])
     life = lifetimes(given.events)
     alive = life.born < life.died
     found = []
@@ -204,10 +225,19 @@ def artefacts(given: Histories) -> list[Artefact]:
             continue
         counts = np.bincount(given.events.officer[mine], minlength=len(given.officers))[persons]
         ones, twos, none = int((counts == 1).sum()), int((counts == 2).sum()), int((counts == 0).sum())
-        expected = ones**2 / (2 * max(twos, 1))
+        expected = _must_have_none(ones, max(twos, 1))
         if expected >= max(MISSING_ZEROS, 0.02 * len(persons)) and none < 0.1 * expected:
             found.append(Artefact(key, len(persons), none, expected))
     return found
+
+
+def _must_have_none(ones: int, twos: int) -> float:
+    """The lower end of the 95 % interval of Chao's bound, log-normal as Chao (1987) has it."""
+    bound, ratio = ones**2 / (2 * twos), ones / twos
+    if not bound:
+        return 0.0
+    variance = twos * (ratio**4 / 4 + ratio**3 + ratio**2 / 2)
+    return float(bound / np.exp(1.96 * np.sqrt(np.log1p(variance / bound**2))))
 
 
 def roster_shrunk(arrivals: Arrivals) -> tuple[float, float] | None:

@@ -6,12 +6,13 @@ from typing import Any, Literal
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from serving.access.caller import TheCaller, needs
+from serving.access.roles import Permission
 from serving.api.assessment import SMALL, head_or_problem, opened_or_problem, report_or_problem
 from serving.assessed import reading
-from serving.assessed.pictures import months_chart
-from serving.pages.assessed_frame import assessed_page, empty_page
+from serving.assessed.pictures import force_chart, months_chart
+from serving.pages.assessed_frame import assessed_page, empty_page, saying
 from serving.pages.frame import Reader
-from serving.permissions import Permission, needs
 from serving.problems import Kind, Problem
 from serving.sessions import AsOf, Database
 
@@ -25,7 +26,12 @@ SEEN = [needs(Permission.SEE_ASSESSMENT)]
 
 @router.get("/cockpit", dependencies=SEEN)
 def cockpit_page(
-    request: Request, database: Database, language: Reader, as_of: AsOf, unit: str | None = None
+    request: Request,
+    caller: TheCaller,
+    database: Database,
+    language: Reader,
+    as_of: AsOf,
+    unit: str | None = None,
 ) -> Response:
     """Show the force, or a unit with its persons: the three dimensions against peers, and twelve months."""
     unit = unit or None
@@ -33,9 +39,9 @@ def cockpit_page(
     if head is None and as_of is None:
         return empty_page(request, language)
     head = head_or_problem(database, as_of)
-    names = reading.units_of(database, head)
-    rows = reading.standings_of(database, head, [unit] if unit else ["", *names[:MOST]])
-    members = reading.members_of(database, head, unit) if unit else []
+    names = reading.units_of(database, caller.sight, head)
+    rows = reading.standings_of(database, caller.sight, head, [unit] if unit else ["", *names[:MOST]])
+    members = reading.members_of(database, caller.sight, head, unit) if unit else []
     if unit and not members:
         raise Problem(Kind.NOT_FOUND, SMALL)
     return assessed_page(
@@ -47,27 +53,44 @@ def cockpit_page(
         unit=unit or "",
         own={row["score"]: row for row in rows if row["unit"] == (unit or "")},
         most=MOST,
-        history=reading.rows_of(database, head, "unit_months", unit=unit or ""),
+        history=reading.rows_of(database, caller.sight, head, "unit_months", unit=unit or ""),
         units=_by_unit(rows),
         names=names,
         members=members,
-        warned=reading.how_many(database, head, "warnings", unit=unit or None),
-        posts=_by_post(reading.rows_of(database, head, "force_months")) if not unit else {},
+        warned=reading.how_many(database, caller.sight, head, "warnings", unit=unit or None),
+        posts=_by_post(reading.rows_of(database, caller.sight, head, "force_months")) if not unit else {},
     )
 
 
 @router.get("/cockpit/months.svg", dependencies=SEEN)
-def cockpit_picture(database: Database, language: Reader, as_of: AsOf, unit: str = "", size: Size = "wide") -> Response:
+def cockpit_picture(
+    caller: TheCaller, database: Database, language: Reader, as_of: AsOf, unit: str = "", size: Size = "wide"
+) -> Response:
     """Draw twelve months of the force or a unit."""
     head = head_or_problem(database, as_of)
-    return _picture(reading.rows_of(database, head, "unit_months", unit=unit), language, size)
+    return _picture(reading.rows_of(database, caller.sight, head, "unit_months", unit=unit), language, size)
+
+
+@router.get("/cockpit/force.svg", dependencies=SEEN)
+def force_picture(
+    caller: TheCaller, database: Database, language: Reader, as_of: AsOf, post: str, size: Size = "wide"
+) -> Response:
+    """Draw twelve months of each indicator of a post, the mean of all in it."""
+    head = head_or_problem(database, as_of)
+    rows = [row for row in reading.rows_of(database, caller.sight, head, "force_months") if row["post"] == post]
+    if not rows:
+        raise Problem(Kind.NOT_FOUND, SMALL)
+    said = saying(head, language)
+    return _svg(force_chart(rows, {row["indicator"]: said(row["indicator"]) for row in rows}, language, size))
 
 
 @router.get("/officers/{officer_id}/cockpit", dependencies=SEEN)
-def person_page(request: Request, officer_id: str, database: Database, language: Reader, as_of: AsOf) -> Response:
+def person_page(
+    request: Request, officer_id: str, caller: TheCaller, database: Database, language: Reader, as_of: AsOf
+) -> Response:
     """Show a person: how they stand among peers, how sure that is, what changed and why, points and warnings."""
     head = head_or_problem(database, as_of)
-    report = report_or_problem(database, head, officer_id)
+    report = report_or_problem(request, caller, database, head=head, officer_id=officer_id)
     return assessed_page(
         request,
         "cockpit_person.html",
@@ -82,17 +105,27 @@ def person_page(request: Request, officer_id: str, database: Database, language:
 
 
 @router.get("/officers/{officer_id}/cockpit.svg", dependencies=SEEN)
-def person_picture(officer_id: str, database: Database, language: Reader, as_of: AsOf, size: Size = "wide") -> Response:
+def person_picture(
+    request: Request,
+    officer_id: str,
+    caller: TheCaller,
+    database: Database,
+    language: Reader,
+    as_of: AsOf,
+    size: Size = "wide",
+) -> Response:
     """Draw a person's twelve months against the peers' middle."""
-    report = report_or_problem(database, head_or_problem(database, as_of), officer_id)
+    report = report_or_problem(request, caller, database, head=head_or_problem(database, as_of), officer_id=officer_id)
     return _picture(report.rows("history"), language, size)
 
 
 @router.get("/officers/{officer_id}/points", dependencies=SEEN)
-def points_page(request: Request, officer_id: str, database: Database, language: Reader, as_of: AsOf) -> Response:
+def points_page(
+    request: Request, officer_id: str, caller: TheCaller, database: Database, language: Reader, as_of: AsOf
+) -> Response:
     """Show a person's points ledger, each entry with its event and rule, and the balance after it."""
     head = head_or_problem(database, as_of)
-    report = report_or_problem(database, head, officer_id)
+    report = report_or_problem(request, caller, database, head=head, officer_id=officer_id)
     entries, balance = [], 0
     for entry in opened_or_problem(request, officer_id, head).entries:
         balance += entry["cents"]
@@ -105,10 +138,12 @@ def points_page(request: Request, officer_id: str, database: Database, language:
 
 
 @router.get("/officers/{officer_id}/events", dependencies=SEEN)
-def events_page(request: Request, officer_id: str, database: Database, language: Reader, as_of: AsOf) -> Response:
+def events_page(
+    request: Request, officer_id: str, caller: TheCaller, database: Database, language: Reader, as_of: AsOf
+) -> Response:
     """Show the events behind each figure of a person."""
     head = head_or_problem(database, as_of)
-    report = report_or_problem(database, head, officer_id)
+    report = report_or_problem(request, caller, database, head=head, officer_id=officer_id)
     figures: dict[str, list[dict[str, Any]]] = {row["indicator"]: [] for row in report.rows("indicators")}
     for event in opened_or_problem(request, officer_id, head).events:
         figures.setdefault(event["figure"], []).append(event)
@@ -121,8 +156,11 @@ def events_page(request: Request, officer_id: str, database: Database, language:
 def _picture(rows: list[reading.Record], language: str, size: str) -> Response:
     if not rows:
         raise Problem(Kind.NOT_FOUND, SMALL)
-    headers = {"Cache-Control": "private, max-age=60"}
-    return Response(months_chart(rows, language, size), media_type="image/svg+xml", headers=headers)
+    return _svg(months_chart(rows, language, size))
+
+
+def _svg(picture: bytes) -> Response:
+    return Response(picture, media_type="image/svg+xml", headers={"Cache-Control": "private, max-age=60"})
 
 
 def _by_unit(rows: list[reading.Record]) -> dict[str, dict[str, reading.Record]]:

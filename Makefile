@@ -39,7 +39,7 @@ lint: $(VENV)/ready
 
 # The benchmark table: whole jobs and their parts, measured here.
 bench: $(VENV)/ready
-	@$(BIN)/python -m tests.bench
+	@$(BIN)/python -m tests.bench $(ARGS)
 
 # Each issue's acceptance table: what takes longer than CI allows.
 accept: $(VENV)/ready

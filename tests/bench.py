@@ -1,126 +1,150 @@
-"""The benchmark table of `make bench`: our feature engine beside pandas, written as its documentation says.
+"""The benchmark table of `make bench`: every figure is a ratio to a rival measured in the same run on the same data.
 
-Both make the same outputs from the same rows, cube building included, in interleaved rounds in one run; the ratio
-is the median over the rounds. Exit 1 where a goal is missed by more than the noise that was measured.
+Medians of interleaved rounds, with the noise that was measured: a goal that is missed by more than that makes exit
+code 1. `make bench ARGS=features` runs one part; what each rival does is in tests/bench_<part>.py.
 """
 
+import importlib.metadata
+import json
+import os
 import platform
 import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
-import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from features.engine import feature_rows
-from features.histories.tables import Histories, histories
-from features.profile import Profile
+from tests import bench_features, bench_reasons, bench_start
 
-OFFICERS, MONTHS, MEASURES, ROUNDS = 1500, 48, 6, 5
-START = pd.Timestamp("2020-01-01")
-WINDOWS = (1, 3, 6, 12, 36)
-GOAL = 2.0
+ROUNDS = 5
+VERSIONS = ("numpy", "pandas", "polars", "numba", "lightgbm", "shap", "mlflow", "fastapi")
 
 
-def bench_profile() -> Profile:
-    """Return a profile of summed measures only, so that pandas can make the same outputs."""
-    measures = {f"measure_{number}": {"dimension": "workload"} for number in range(MEASURES)}
-    parts = {"settings": {"name": "bench"}, "measures": measures, "posts": {}, "risks": {}, "actions": {}}
-    return Profile.model_validate(parts)
+@dataclass(frozen=True)
+class Ratio:
+    """How many times faster than a rival: one entry a round; ``goal`` None where it is only told."""
+
+    name: str
+    ours: list[float]
+    rivals: list[float]
+    goal: float | None
+
+    @property
+    def rounds(self) -> list[float]:
+        """The ratio of each round."""
+        return [theirs / mine for mine, theirs in zip(self.ours, self.rivals, strict=True)]
+
+    @property
+    def noise(self) -> float:
+        """Half of what the rounds differ by."""
+        return (max(self.rounds) - min(self.rounds)) / 2
+
+    @property
+    def met(self) -> bool:
+        """Whether the goal was met, or missed by no more than the noise."""
+        return self.goal is None or statistics.median(self.rounds) + self.noise >= self.goal
 
 
-def bench_tables(rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return a roster and on-time events: pandas could not do late ones."""
-    names = [f"B{number:05d}" for number in range(OFFICERS)]
-    roster = pd.DataFrame({"officer_id": names, "valid_from": START, "post": "any", "unit": "one"})
-    size = OFFICERS * MONTHS * MEASURES
-    occurred = START + pd.to_timedelta(rng.integers(0, MONTHS * 30, size), unit="D")
-    events = pd.DataFrame(
-        {
-            "officer_id": np.asarray(names)[rng.integers(0, OFFICERS, size)],
-            "measure": [f"measure_{number}" for number in rng.integers(0, MEASURES, size)],
-            "occurred_on": occurred,
-            "recorded_on": occurred,
-            "value": rng.integers(1, 9, size).astype(float),
-        }
-    )
-    return roster, events
+@dataclass(frozen=True)
+class Limit:
+    """Something that must take less than so many seconds."""
+
+    name: str
+    ours: list[float]
+    goal: float
+
+    @property
+    def noise(self) -> float:
+        """Half of what the rounds differ by."""
+        return (max(self.ours) - min(self.ours)) / 2
+
+    @property
+    def met(self) -> bool:
+        """Whether the limit was kept, or missed by no more than the noise."""
+        return statistics.median(self.ours) - self.noise <= self.goal
 
 
-def ours(given: Histories) -> np.ndarray:
-    """Sums and trends of every window, by the engine."""
-    rows = feature_rows(given, range(first_month(), first_month() + MONTHS), names=wanted(given.profile))
-    return rows.values
-
-
-def wanted(profile: Profile) -> list[str]:
-    """Return the outputs that both sides make."""
-    return [f"{key}__{kind}" for key in profile.measures for kind in (*(f"sum__{w}m" for w in WINDOWS), "spread__12m")]
-
-
-def first_month() -> int:
-    return START.year * 12 + START.month - 1 + 6
-
-
-def pandas_way(profile: Profile, events: pd.DataFrame, officers: list[str]) -> np.ndarray:
-    """The same by groupby and rolling, on a month grid."""
-    month = events["occurred_on"].dt.year * 12 + events["occurred_on"].dt.month - 1
-    grid = events.assign(month=month).pivot_table(
-        index=["officer_id", "month"], columns="measure", values="value", aggfunc="sum", fill_value=0.0
-    )
-    months = range(first_month() - 6, first_month() + MONTHS)
-    full = pd.MultiIndex.from_product([officers, months], names=["officer_id", "month"])
-    grid = grid.reindex(full, fill_value=0.0)
-    people = grid.groupby(level="officer_id", sort=False)
-    parts = {w: people.rolling(w, min_periods=1).sum().droplevel(0) for w in WINDOWS}
-    spread = people.rolling(12, min_periods=1).std(ddof=0).droplevel(0)
-    columns = []
-    for key in profile.measures:
-        columns += [parts[w][key] for w in WINDOWS] + [spread[key]]
-    table = pd.concat(columns, axis=1)
-    return table[table.index.get_level_values("month") >= first_month()].to_numpy(dtype=np.float32)
-
-
-def rounds(*ways: Callable[[], np.ndarray]) -> list[list[float]]:
-    """Return the seconds of each way, round by round, one after the other."""
-    seconds: list[list[float]] = [[] for _ in ways]
-    for _ in range(ROUNDS):
-        for number, way in enumerate(ways):
+def rounds(ways: Mapping[str, Callable[[], Any]], number: int = ROUNDS) -> dict[str, list[float]]:
+    """Return the seconds of each way, one way after the other, ``number`` times; a first time is not counted."""
+    for way in ways.values():
+        way()
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(number):
+        for name, way in ways.items():
             start = time.perf_counter()
             way()
-            seconds[number].append(time.perf_counter() - start)
+            seconds[name].append(time.perf_counter() - start)
     return seconds
 
 
-def main() -> int:
-    """Measure, print the table, and say by the exit code whether the goal was met."""
-    profile, (roster, events) = bench_profile(), bench_tables(np.random.default_rng(1))
-    given = histories(profile=profile, roster=roster, events=events)
-    mine, theirs = ours(given), pandas_way(profile, events, sorted(roster["officer_id"]))
-    compared = [n for n, name in enumerate(wanted(profile)) if "__sum__" in name]
-    np.testing.assert_allclose(mine[:, compared], theirs[:, compared], rtol=1e-5)
-    fast, slow = rounds(lambda: ours(given), lambda: pandas_way(profile, events, sorted(roster["officer_id"])))
-    ratios = [b / a for a, b in zip(fast, slow, strict=True)]
-    rows = OFFICERS * MONTHS
-    table = Table(title=f"{OFFICERS:,} officers x {MONTHS} months x {MEASURES} measures, {mine.shape[1]} outputs a row")
-    for column in ("", "median s", "officer-months a second"):
-        table.add_column(column, justify="right")
-    for name, seconds in (("feature engine", fast), ("pandas groupby.rolling", slow)):
-        middle = statistics.median(seconds)
-        table.add_row(name, f"{middle:.2f}", f"{rows / middle:,.0f}")
-    console = Console()
+def features() -> Iterator[Ratio | Limit]:
+    """The feature engine beside Polars and pandas."""
+    given = bench_features.bench_histories()
+    ways = bench_features.ways(given)
+    mine = ways["feature engine"]()
+    for name in ("Polars", "pandas"):
+        bench_features.the_same(mine, ways[name](), months=bench_features.MONTHS, name=name)
+    took = rounds(ways)
+    size = f"{bench_features.OFFICERS:,} officers x {bench_features.MONTHS} months x {bench_features.MEASURES} measures"
+    yield Ratio(f"features, {size}, {mine.shape[1]} outputs: Polars", took["feature engine"], took["Polars"], 10.0)
+    yield Ratio("features, the same: pandas groupby.rolling", took["feature engine"], took["pandas"], 100.0)
+
+
+def reasons() -> Iterator[Ratio | Limit]:
+    """Contributions beside LightGBM's own and shap's."""
+    for rows, rival, goal, ways in bench_reasons.cases():
+        took = rounds(ways)
+        ours, theirs = took.values()
+        yield Ratio(f"reasons, {rows}: {rival}", ours, theirs, goal)
+
+
+def start() -> Iterator[Ratio | Limit]:
+    """What people wait for before anything happens."""
+    yield Limit("jingxing --help", [bench_start.help_seconds() for _ in range(ROUNDS)], 0.4)
+    with bench_start.a_home() as home:
+        yield Limit("the server answers", [bench_start.serving_seconds(home) for _ in range(ROUNDS)], 4.0)
+
+
+PARTS: dict[str, Callable[[], Iterator[Ratio | Limit]]] = {"features": features, "reasons": reasons, "start": start}
+
+
+def main(chosen: list[str]) -> int:
+    """Measure, print the table, and say by the exit code whether a goal was missed by more than the noise."""
+    console, table = Console(), Table(title=f"Medians of {ROUNDS} interleaved rounds")
+    for column in ("", "ours", "rival", "ratio", "noise", "goal", ""):
+        table.add_column(column, justify="left" if column == "" else "right")
+    found = [line for name in chosen or PARTS for line in _told(console, PARTS[name]())]
+    for line in found:
+        table.add_row(*_row(line))
     console.print(table)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    versions = f"Python {platform.python_version()}, numpy {np.__version__}, pandas {pd.__version__}"
-    middle, noise = statistics.median(ratios), max(ratios) - min(ratios)
-    console.print(f"{versions}; {ROUNDS} interleaved rounds, one thread, peak memory {peak:.1f} GB.")
-    console.print(f"Ratio to pandas: {middle:.1f} (from {min(ratios):.1f} to {max(ratios):.1f}); goal {GOAL:g}.")
-    return 0 if middle + noise >= GOAL else 1
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in VERSIONS)
+    console.print(f"Python {platform.python_version()}, {versions}; {os.cpu_count()} threads, peak {peak:.1f} GB.")
+    missed = [line.name for line in found if not line.met]
+    console.print(json.dumps({"missed": missed}, ensure_ascii=False))
+    return 1 if missed else 0
+
+
+def _told(console: Console, lines: Iterator[Ratio | Limit]) -> Iterator[Ratio | Limit]:
+    for line in lines:
+        console.print(*_row(line)[:4], "goal", _row(line)[5], _row(line)[6])
+        yield line
+
+
+def _row(line: Ratio | Limit) -> tuple[str, ...]:
+    ours = f"{statistics.median(line.ours) * 1000:,.1f} ms"
+    met = "met" if line.met else "missed"
+    if isinstance(line, Limit):
+        return line.name, ours, "", "", f"{line.noise * 1000:.0f} ms", f"below {line.goal:g} s", met
+    rival = f"{statistics.median(line.rivals) * 1000:,.1f} ms"
+    goal = f"{line.goal:g}" if line.goal else "(told)"
+    return line.name, ours, rival, f"{statistics.median(line.rounds):.1f}", f"{line.noise:.1f}", goal, met
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -5,10 +5,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from fastapi.routing import iter_route_contexts
+from fastapi.testclient import TestClient
 
 from features.profile import load_profile
+from serving.access.roles import Permission
 from serving.cli import COMMANDS
-from serving.permissions import Permission
 
 ROOT = Path(__file__).parents[1]
 FLOORS = ("features", "training", "serving", "features/simulation")
@@ -23,6 +25,22 @@ def doc(name: str) -> str:
 def test_every_command_stands_in_the_readme(readme: str) -> None:
     assert [name for name in COMMANDS if f"`jingxing {name}" not in doc(readme)] == []
     assert all(f"make {target}" in doc(readme) for target in ("demo", "test", "bench", "accept"))
+
+
+PRACTICES = ("S1", "S2", "S3", "A", "B", "C1", "C2", "D1", "D2", "D3", "D4", "E, F3", "F1", "F2", "G")
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+def test_each_practice_has_a_row_with_a_command_and_a_page_that_are_there(readme: str, client: TestClient) -> None:
+    paths = [context.path for context in iter_route_contexts(client.app.routes)]
+    routes = [re.compile(re.sub(r"\{[^}]*\}", "[^/]+", path)) for path in paths]
+    rows = [line.split(" | ") for line in doc(readme).replace("、", ", ").splitlines() if line.endswith("|")]
+    told = {row[0].removeprefix("| "): row for row in rows if len(row) == 4}
+    for practice in PRACTICES:
+        row = next(row for name, row in told.items() if name.startswith(practice + " "))
+        assert row[2].removeprefix("`jingxing ").split()[0].strip("`") in COMMANDS, practice
+        for page in re.findall(r"`(/[^`]*)`", row[3]):
+            assert any(route.fullmatch(page) for route in routes), (practice, page)
 
 
 def test_every_measure_rate_sequence_and_post_of_gongan_stands_in_the_features_readme() -> None:

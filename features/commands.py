@@ -55,6 +55,8 @@ def _ingest(console: Console, *, export: Path, profile: str | None, strict: bool
     """Check a history export and store it; bad rows go to quarantine."""
     with console.progress("Reading, bytes", export_size(export)) as advance:
         result = take_in(export, home=console.home, profile=profile, strict=strict, progress=advance)
+    if profile is None:
+        console.say(f"No --profile was given: checked by the profile '{result.profile}'.")
     console.say(
         f"Read {result.rows_read:,} rows: {result.events_new:,} new events, {result.events_known:,} already known, "
         f"{len(result.quarantined):,} in quarantine."

@@ -20,6 +20,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from features.errors import Refusal
 
 OURS = 3
+HELD = ("var/histories/current.json", "var/jingxing.db", "mlruns/mlflow.db")
+"""Where one of these is, something is stored in a home."""
 
 Advance = Callable[[int], None]
 
@@ -46,12 +48,16 @@ class Console:
             yield lambda steps: bar.advance(task, steps)
 
 
-def command(name: str, **settings: Any) -> Callable[[Callable[..., dict[str, Any]]], click.Command]:
+def command(
+    name: str, *, looks: bool = False, **settings: Any
+) -> Callable[[Callable[..., dict[str, Any]]], click.Command]:
     """Make a click command of a function that takes a Console first and returns its result as a dict.
 
     Adds ``--home`` and ``--json``. The result is printed as one JSON object under ``--json``. A Refusal
-    ends with exit code 1 (2 for wrong usage) and its message on stderr; any other exception with exit code 3 and a
-    reference number, its trace in ``HOME/var/errors.log``.
+    ends with exit code 1 (2 for wrong usage) and its message on stderr, under ``--json`` also as one JSON object
+    {"refused": {"what", "problems", "hint"}} on stdout; any other exception with exit code 3 and a reference number,
+    its trace in ``HOME/var/errors.log``. A command that ``looks`` at a home is refused where it holds nothing, and
+    writes nothing there.
     """
 
     def wrap(function: Callable[..., dict[str, Any]]) -> click.Command:
@@ -59,7 +65,7 @@ def command(name: str, **settings: Any) -> Callable[[Callable[..., dict[str, Any
             outer = context.obj or {}
             where = (home or outer.get("home") or Path(".")).resolve()
             console = Console(home=where, json=as_json or bool(outer.get("json")))
-            result = _guarded(console, function, arguments)
+            result = _guarded(console, function, arguments, looks=looks)
             if console.json:
                 click.echo(json.dumps(result, ensure_ascii=False, default=str, allow_nan=False))
 
@@ -74,10 +80,26 @@ def command(name: str, **settings: Any) -> Callable[[Callable[..., dict[str, Any
     return wrap
 
 
-def _guarded(console: Console, function: Callable[..., dict[str, Any]], arguments: dict[str, Any]) -> dict[str, Any]:
+def check_home(home: Path) -> None:
+    """Raise a Refusal where a home holds neither histories nor lists nor models."""
+    if not any((home / name).exists() for name in HELD):
+        raise Refusal(
+            f"There is nothing of Jingxing in {home}.",
+            hint="Is --home (or JINGXING_HOME) right? A new home begins with: jingxing ingest EXPORT",
+        )
+
+
+def _guarded(
+    console: Console, function: Callable[..., dict[str, Any]], arguments: dict[str, Any], *, looks: bool
+) -> dict[str, Any]:
     try:
+        if looks:
+            check_home(console.home)
         return function(console, **arguments)
     except Refusal as refusal:
+        if console.json:
+            told = {"what": refusal.what, "problems": list(refusal.problems), "hint": refusal.hint}
+            click.echo(json.dumps({"refused": told}, ensure_ascii=False))
         click.echo(refusal.message(), err=True)
         sys.exit(refusal.exit_code)
     except click.exceptions.Exit:

@@ -122,11 +122,19 @@ def _month_scores(cube: KnownCube, posts: tuple[Post, ...], *, month: int, where
     return scores
 
 
+def may_be_assessed(measure: Measure) -> bool:
+    """Return whether the index and the assessment may read a measure: neither health data nor anything of wellbeing."""
+    return not measure.sensitive and measure.dimension != "wellbeing"
+
+
 def exposures(cells: Cells, *, slot: int, days: float) -> Floats:
-    """Return everyone's share of a period of so many days that was not exempt; NaN where too little to assess."""
+    """Return everyone's share of a period of so many days that was not exempt; NaN where too little to assess.
+
+    Exempt time recorded under a measure that may not be assessed has no part in it: leave is recorded without its cause.
+    """
     away = np.zeros(cells.value.shape[2])
-    for number, key in enumerate(cells.profile.measure_keys):
-        if cells.profile.measures[key].exempt:
+    for number, measure in enumerate(cells.profile.measures.values()):
+        if measure.exempt and may_be_assessed(measure):
             away = away + np.nan_to_num(cells.value[number, slot])
     share = np.clip(1.0 - away / days, 0.0, 1.0)
     return np.where(share > EXEMPT_FROM, share, np.nan)
@@ -156,10 +164,14 @@ def post_scores(cells: Cells, post: Post, *, slot: int, members: npt.NDArray[np.
 
 
 def long_work(cells: Cells, post: Post, *, slot: int, members: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Return who, in a case-reviewed post, has long work in hand: closed since, or recorded as in hand."""
+    """Return who, in a case-reviewed post, has long work in hand: closed since, or recorded as in hand.
+
+    A treatment over months is no long work: nothing that may not be assessed counts.
+    """
     if post.review != "case":
         return np.zeros(len(members), dtype=bool)
-    busy = np.asarray((cells.spans[:, slot, members] > 0).any(axis=0))
+    assessed = np.flatnonzero([may_be_assessed(measure) for measure in cells.profile.measures.values()])
+    busy = np.asarray((cells.spans[assessed, slot][:, members] > 0).any(axis=0))
     for key in post.in_hand:
         busy |= cells.count[cells.profile.measure_number[key], slot, members] > 0
     return busy

@@ -1,5 +1,6 @@
 """Feature names and their sentences: ``<measure>__<statistic>__<window>``, told without a table of names."""
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -40,6 +41,7 @@ class FeatureName:
     months: int | None
 
 
+@functools.lru_cache(maxsize=16_384)
 def parse_name(name: str) -> FeatureName:
     """Return the parts of a feature name; a Refusal for anything else."""
     parts = name.split("__")

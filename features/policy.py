@@ -14,6 +14,10 @@ class Policy(BaseModel):
 
     flag_expires_months: int = Field(default=3, ge=1, le=24)
     """A flag that nobody renewed ends after so many months: it is mostly not the same persons year after year."""
+    objection_days: int = Field(default=15, ge=1, le=180)
+    """An objection is to be decided within so many calendar days."""
+    retention_months: int = Field(default=60, ge=1, le=600)
+    """Scores, reviews and histories are kept for so many months: what the notice tells."""
 
     impact_assessment: Literal["draft", "signed"] = "draft"
     """The state that an impact assessment must have reached before a model may serve."""

@@ -13,8 +13,10 @@ from ruamel.yaml.error import YAMLError
 
 from features.assessment.rules import AssessmentRules
 from features.errors import Refusal
+from features.help_rules import FitWeights, MentoringRules, WhatIfRules
 from features.policy import Policy
 from features.profile_checks import inconsistencies
+from features.rest_rules import RestRules
 from features.texts import Month, Part, as_valid, ascending, both
 from features.texts import Text as Text
 
@@ -199,6 +201,10 @@ class Settings(Part):
     """Bounds of the model gate, life of a flag."""
     assessment: AssessmentRules = AssessmentRules()
     """Stars, ladders, warnings, what points buy."""
+    mentoring: MentoringRules = MentoringRules()
+    """Fit, vetoes and load of mentorships."""
+    what_if: WhatIfRules = WhatIfRules()
+    """The levers of a what-if question."""
 
     _labels = field_validator("label", mode="before")(both)
 
@@ -233,6 +239,10 @@ class Action(Part):
     length_days: float | None = Field(default=None, gt=0)
     quota_per_1000: float | None = Field(default=None, gt=0)
     """Places a month for a thousand officers."""
+    due_days: int = Field(default=30, ge=1, le=365)
+    """Whoever arranges it has so many days from the list's as-of."""
+    rest: RestRules = RestRules()
+    """Where its kind is rest: staffing, closed days, what is assumed of it."""
     why: Text
     """What it is for, in a sentence."""
     opening: Text | None = None
@@ -381,9 +391,18 @@ def defaults() -> list[Default]:
     return [row for file, model in models.items() for row in _defaults(file, model)]
 
 
+GROUPED: dict[str, type[BaseModel]] = {
+    "assessment": AssessmentRules,
+    "mentoring": MentoringRules,
+    "what_if": WhatIfRules,
+    "weights": FitWeights,
+    "rest": RestRules,
+}
+
+
 def _defaults(file: str, model: type[BaseModel], before: str = "") -> Iterator[Default]:
     for key, field in model.model_fields.items():
-        if key == "assessment":
-            yield from _defaults(file, AssessmentRules, "assessment.")
+        if key in GROUPED:
+            yield from _defaults(file, GROUPED[key], f"{before}{key}.")
         elif not field.is_required():
             yield Default(file, before + key, str(field.get_default(call_default_factory=True)))

@@ -33,10 +33,15 @@ def inconsistencies(profile: "Profile") -> list[str]:
         check(f"risks.yaml: {key}.acted_on", [name for name in (risk.acted_on,) if name])
     problems.extend(_setting_problems(profile))
     problems.extend(_assessment_problems(profile))
+    problems.extend(_help_problems(profile))
     for key, action in profile.actions.items():
         check(f"actions.yaml: {key}", [name for name in (action.recorded_as,) if name])
         check(f"actions.yaml: {key}.reasons", action.reasons)
         check(f"actions.yaml: {key}.after", action.after)
+        if action.kind != "rest" and action.rest != type(action.rest)():
+            problems.append(f"actions.yaml: {key}.rest: only what is of kind rest has such rules")
+        if action.rest.discreet and (action.length_days or 1) > 1:
+            problems.append(f"actions.yaml: {key}.rest.discreet: a rest of more than a day can't be told as any rest")
         problems.extend(
             f"actions.yaml: {key}.risks: unknown risk '{name}'" for name in action.risks if name not in profile.risks
         )
@@ -61,6 +66,8 @@ def _post_problems(profile: "Profile", where: str, rules: "Post | PostVersion") 
                 problems.append(f"{place}: '{name}' is sensitive and can't be assessed")
     for part, names in (("bonus", rules.bonus), ("in_hand", rules.in_hand)):
         problems += [f"{where}.{part}: unknown measure '{name}'" for name in names or () if name not in known]
+        barred = [name for name in names or () if name in known and known[name].sensitive]
+        problems += [f"{where}.{part}: '{name}' is sensitive and can't be assessed" for name in barred]
     return problems
 
 
@@ -78,6 +85,28 @@ def _assessment_problems(profile: "Profile") -> list[str]:
             for name in names
             if name in known and known[name].sensitive
         ]
+    return problems
+
+
+def _help_problems(profile: "Profile") -> list[str]:
+    """What mentoring and levers read exists; nothing of it is health data, and a lever is a sum that can fall."""
+    rules, levers, known = profile.settings.mentoring, profile.settings.what_if.levers, profile.measures
+    named = {f"mentoring.shift_measures: {name}": name for name in rules.shift_measures}
+    named |= {f"mentoring.mentor_limits: {name}": name for name in rules.mentor_limits}
+    named |= {"mentoring.given_as": rules.given_as} if rules.given_as else {}
+    named |= {f"what_if.levers.{key}: {name}": name for key, lever in levers.items() for name in (key, *lever.also)}
+    problems = [
+        f"profile.yaml: {where}: unknown measure '{name}'" for where, name in named.items() if name not in known
+    ]
+    for where, name in named.items():
+        if name in known and known[name].sensitive:
+            problems.append(f"profile.yaml: {where}: '{name}' is health data")
+    not_sums = [key for key in levers if key in known and known[key].aggregate != "sum"]
+    problems += [f"profile.yaml: what_if.levers.{key}: a lever is a measure that is summed" for key in not_sums]
+    if rules.tenure_gap_months[0] > rules.tenure_gap_months[1]:
+        problems.append("profile.yaml: mentoring.tenure_gap_months: the smaller number stands first")
+    if not any(vars(rules.weights).values()):
+        problems.append("profile.yaml: mentoring.weights: at least one must be above 0")
     return problems
 
 

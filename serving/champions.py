@@ -1,5 +1,6 @@
 """The champions that the service scores with: loaded once, looked up anew when another version is promoted."""
 
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 
@@ -7,7 +8,7 @@ from features.errors import Refusal
 from features.histories.store import load_histories
 from features.profile import Profile
 from training.models.risk_model import RiskModel
-from training.registry.registry import CHAMPION, Registry
+from training.registry.registry import Registry
 
 
 class Champions:
@@ -16,9 +17,13 @@ class Champions:
     def __init__(self, home: Path) -> None:
         self._home = home
         self._lock = Lock()
-        self._registry = Registry(home)
         self._profile: Profile | None = None
         self._models: dict[str, RiskModel] = {}
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The registry of the home; opened when it is asked for, which takes seconds in a new home."""
+        return Registry(self._home)
 
     def profile(self) -> Profile:
         """Return the profile that the store was ingested with; a Refusal when nothing was."""
@@ -28,11 +33,11 @@ class Champions:
             return self._profile
 
     def champion(self, risk: str) -> RiskModel:
-        """Return a risk's champion; a Refusal when it has none."""
+        """Return a risk's champion, as its history tells; a Refusal when it has none, or may score nobody."""
         with self._lock:
-            current = [one.version for one in self._registry.versions(risk) if CHAMPION in one.aliases]
-            if risk not in self._models or [self._models[risk].version] != current:
-                self._models[risk] = self._registry.champion(risk)
+            self.registry.must_stand(risk)
+            if risk not in self._models or self._models[risk].version != self.registry.serving(risk):
+                self._models[risk] = self.registry.champion(risk)
             return self._models[risk]
 
     def versions(self) -> dict[str, str]:

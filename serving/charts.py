@@ -1,15 +1,22 @@
 """Pictures as SVG, made on the server and offline with Altair and vl-convert."""
 
+import datetime as dt
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import altair as alt
 import pandas as pd
-import vl_convert
 
+from features.late import Late
 from serving.words import month_name, say
+
+if TYPE_CHECKING:
+    import altair as alt
+    import vl_convert
+else:
+    alt = Late("altair")
+    vl_convert = Late("vl_convert")
 
 INK, MUTED, LINE, ACCENT, UP, UP_SOFT, DOWN = (
     "#1b2430", "#4f5a68", "#dfe4ea", "#0f5c6e", "#a8402c", "#f0d3cb", "#2f6f4f"
@@ -37,6 +44,15 @@ class Series:
     months: Sequence[Any]
     values: Sequence[float | None]
     medians: Sequence[float | None]
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened on a day, in a lane of the picture."""
+
+    day: dt.date
+    lane: str
+    label: str
 
 
 def risk_chart(points: Sequence[RiskPoint], language: str, size: str = "wide") -> bytes:
@@ -67,6 +83,29 @@ def history_chart(series: Sequence[Series], language: str, size: str = "wide") -
     width = 260 if size == "wide" else WIDTHS["narrow"]
     pictures = [_one_history(each, language, width) for each in series]
     return _svg(alt.concat(*pictures, columns=columns, spacing=22))
+
+
+def timeline_chart(
+    events: Sequence[Event], order: Sequence[str], span: tuple[dt.date, dt.date], size: str = "wide"
+) -> bytes:
+    """Return events as marks on a line of time, one lane a kind, as SVG; ``span`` is the first and last day drawn."""
+    table = pd.DataFrame(
+        [(pd.Timestamp(event.day), event.lane, event.label) for event in events], columns=["day", "lane", "label"]
+    )
+    days = [alt.DateTime(year=day.year, month=day.month, date=day.day) for day in span]
+    axis = alt.Axis(format="%Y-%m", tickCount=6 if size == "wide" else 3, title=None, labelAngle=0, labelFlush=True)
+    lanes = alt.Axis(title=None, labelFontSize=12, labelLimit=110)
+    chart = (
+        alt.Chart(table)
+        .mark_point(filled=True, size=70, opacity=0.55, color=ACCENT)
+        .encode(
+            x=alt.X("day:T", axis=axis, scale=alt.Scale(domain=days)),
+            y=alt.Y("lane:N", sort=list(order), axis=lanes),
+            tooltip=["label:N"],
+        )
+        .properties(width=WIDTHS[size] + (120 if size == "wide" else -40), height=28 * len(order))
+    )
+    return _svg(chart)
 
 
 def _one_history(series: Series, language: str, width: int) -> Any:

@@ -1,5 +1,6 @@
 """The one program. A table of commands, each loaded only when it is called: ``jingxing --help`` is quick."""
 
+import gc
 import importlib
 import os
 from pathlib import Path
@@ -20,7 +21,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "models": ("training.commands", "models", "List the model versions, or what served on a day."),
     "promote": ("training.registry.commands", "promote", "Make a version champion, through the gate."),
     "rollback": ("training.registry.commands", "rollback", "Let the champion before the present one serve again."),
-    "verify": ("training.registry.commands", "verify", "Check that the registry's history is as it was written."),
+    "verify": ("serving.verify_commands", "verify", "Check that the registry's history and the log are as written."),
     "impact": ("training.registry.commands", "impact", "List, draft, sign or withdraw impact assessments."),
     "backtest": ("training.commands", "backtest", "Say what past lists would have been, and what came of them."),
     "score": ("serving.commands", "score", "Score and explain the whole cohort of a month."),
@@ -30,10 +31,19 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "replay_command",
         "Rebuild a past list to the bit; split a change into its causes.",
     ),
+    "month": ("serving.month_commands", "month", "The monthly run in one; the lists are drafts until published."),
     "monitor": ("serving.monitor_commands", "monitor", "Watch for drift, holes in the data, and lists gone wrong."),
     "assess": ("serving.assessed.commands", "assess_command", "Assess a month: report, points, warnings, stars."),
+    "rest": ("serving.rest.commands", "rest", "Plan rest over the coming weeks under a quota."),
     "points": ("features.assessment.commands", "points_command", "Say the points balances at any past date."),
-    "serve": ("serving.commands", "serve", "Run the API and the web pages (loopback only for now)."),
+    "effects": ("serving.effects.commands", "effects_command", "Say what help did against a comparison, or why not."),
+    "match": ("serving.mentoring.commands", "match_command", "Propose mentorships: stars for those warned of decline."),
+    "offers": ("serving.offers.commands", "offers_command", "Make offers of a month's recommendations."),
+    "ledger": ("serving.offers.commands", "ledger_command", "Bring help that was taken into the histories."),
+    "backup": ("serving.backups.commands", "backup_command", "Write all a home holds into one archive, while serving."),
+    "restore": ("serving.backups.commands", "restore_command", "Put a backup into a home, all or nothing."),
+    "serve": ("serving.running", "serve", "Run the API and the web pages."),
+    "user": ("serving.access.commands", "user", "Add, list and close accounts; passwords and API tokens."),
 }
 """Name -> (module, attribute, one line of help)."""
 
@@ -50,7 +60,12 @@ class Program(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, attribute, _ = COMMANDS[cmd_name]
-        loaded: click.Command = getattr(importlib.import_module(module), attribute)
+        gc.disable()  # what is imported stays: looking for garbage meanwhile takes a seventh of the time
+        try:
+            loaded: click.Command = getattr(importlib.import_module(module), attribute)
+        finally:
+            gc.freeze()
+            gc.enable()
         return loaded
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:

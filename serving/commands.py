@@ -1,25 +1,23 @@
-"""The commands of this floor: score, explain, serve. The demo stands in demo.py."""
+"""The commands of this floor: score, explain. Others stand beside what they run (demo, serve in running.py)."""
 
-import socket
+import unicodedata
 from pathlib import Path
 from typing import Any
 
 import click
-import uvicorn
 
 from features.console import Console, command
 from features.errors import Refusal, WrongUsage
 from features.histories.store import load_histories
 from features.histories.tables import Histories
 from features.months import month_text, parse_month
-from serving.app import create_app
 from serving.database import open_database
-from serving.headers import LOOPBACK
 from serving.scoring import KEPT, check_month, score_into_store, write_parquet
 from serving.words import number, percent, say
 from training.models.risk_model import RiskModel
 from training.models.scoring import ScoredCohort, score_cohort
-from training.registry.registry import Registry
+from training.registry.registry import CHAMPION, Registry
+from training.registry.shelf import Version
 
 AS_OF = click.option("--as-of", required=True, metavar="YYYY-MM", help="The month whose last day is the as-of.")
 DB = click.option(
@@ -109,18 +107,6 @@ def _explain(console: Console, *, officer: str, as_of: str, risk: str, lang: str
 explain = command("explain")(_explain)
 
 
-@click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address; others need sign-in.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True)
-@DB
-def _serve(console: Console, *, host: str, port: int, db: str | None) -> dict[str, Any]:
-    """Run the API and the web pages, on this machine only until sign-in exists."""
-    bound = bind(host, port)
-    return run(console, bound, db=db)
-
-
-serve = command("serve")(_serve)
-
-
 def chosen_models(
     registry: Registry, given: Histories, *, risk: str | None, version: str | None = None
 ) -> list[RiskModel]:
@@ -129,17 +115,33 @@ def chosen_models(
     if risk is not None and risk not in known:
         raise Refusal(f"The profile has no risk '{risk}'.", hint=f"It has: {', '.join(known)}.")
     if risk is not None:
-        return [registry.version(risk, version) if version else registry.champion(risk)]
-    found = []
-    for name in known:
-        try:
-            found.append(registry.version(name, version) if version else registry.champion(name))
-        except Refusal:
-            continue
-    if not found:
-        what = f"version {version}" if version else "champion"
-        raise Refusal(f"No risk has a {what} yet.", hint="Train first: jingxing train")
-    return found
+        return _standing(registry, [registry.champion(risk)]) if version is None else [registry.version(risk, version)]
+    there = registry.versions()
+    names = [name for name in known if any(_meant(one, version) for one in there if one.risk == name)]
+    if not names and version and there:
+        held = ", ".join(f"{one.risk} {one.version}" for one in there)
+        raise Refusal(f"No risk has a version {version}.", hint=f"Versions there are: {held}.")
+    if not names:
+        raise Refusal(f"No risk has a {'model' if version else 'champion'} yet.", hint="Train first: jingxing train")
+    if version:
+        return [registry.version(name, version) for name in names]
+    return _standing(registry, [registry.champion(name) for name in names])
+
+
+def has_champion(registry: Registry, given: Histories) -> bool:
+    """Return whether any risk of the profile has a champion, whole or not."""
+    return any(_meant(one, None) for one in registry.versions() if one.risk in given.profile.risks)
+
+
+def _meant(one: Version, version: str | None) -> bool:
+    return CHAMPION in one.aliases if version is None else version in ("latest", one.version)
+
+
+def _standing(registry: Registry, models: list[RiskModel]) -> list[RiskModel]:
+    """The champions, if the impact assessments of all of them stand: without one a model scores nobody."""
+    for model in models:
+        registry.must_stand(model.risk)
+    return models
 
 
 def tell_top(console: Console, each: ScoredCohort, given: Histories, *, count: int, language: str = "en") -> None:
@@ -150,9 +152,10 @@ def tell_top(console: Console, each: ScoredCohort, given: Histories, *, count: i
     for row in each.order()[:count]:
         interval = f"{percent(each.low[row])}–{percent(each.high[row])}"
         unit = given.units[each.unit[row]]
-        console.say(
-            f"{each.rank[row]:>3}. {each.officer_id[row]} ({unit})  {percent(each.probability[row])} ({interval})"
-        )
+        place = f"{each.rank[row]}." if each.rank[row] else "—"
+        unsure = "" if each.rank[row] else f"  {say('unranked', language)}"
+        risk = f"{percent(each.probability[row])} ({interval})"
+        console.say(f"{place:>4} {each.officer_id[row]} ({unit})  {risk}{unsure}")
         for reason in [reason for reason in each.reasons[row] if reason.stable][:3]:
             console.say(f"     {'▲' if reason.contribution > 0 else '▼'} {reason.sentence(language)}")
 
@@ -169,52 +172,25 @@ def summary(each: ScoredCohort, given: Histories) -> dict[str, Any]:
     }
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """Return a socket bound to a loopback address; a Refusal for any other, or where the port is taken."""
-    if host not in LOOPBACK:
-        raise Refusal(
-            f"The service can't be opened to {host}: it has no sign-in yet, and it shows personal data.",
-            hint=f"Use --host with one of: {', '.join(LOOPBACK)}.",
-        )
-    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind((host, port))
-    except OSError as error:
-        bound.close()
-        raise Refusal(
-            f"Port {port} on {host} can't be used ({error.strerror}).", hint=f"Choose another: --port {port + 1}"
-        ) from None
-    return bound
-
-
-def run(console: Console, bound: socket.socket, *, db: str | None = None) -> dict[str, Any]:
-    """Serve on a bound socket until stopped."""
-    host, port = bound.getsockname()[:2]
-    app = create_app(console.home, open_database(console.home, db))
-    console.say(f"Listening on the loopback address only (there is no sign-in yet): http://{_in_url(host)}:{port}/")
-    console.say("Stop with Ctrl+C.")
-    # the access log would hold officer ids
-    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
-    uvicorn.Server(config).run(sockets=[bound])
-    return {"host": host, "port": port}
-
-
-def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
 def _tell_person(console: Console, each: ScoredCohort, given: Histories, *, row: int, language: str) -> None:
     label = given.profile.label(each.risk, language)
     interval = f"{percent(each.low[row])}–{percent(each.high[row])}"
     console.say(f"{each.officer_id[row]} · {label} · {month_text(each.as_of)}")
     rank = f"{each.rank[row]} / {len(each)}" if each.rank[row] else say(f"evidence_{each.evidence[row]}", language)
     console.say(f"{percent(each.probability[row])} ({interval}), {rank}, v{each.model_version}")
-    console.say(f"{'base value':>12} {each.base_value:+.4f}")
+    names = [say("explain_base", language), say("explain_margin", language)]
+    indent = max(_width(name) for name in names)
+    base, total = (" " * (indent - _width(name)) + name for name in names)
+    console.say(f"{base} {each.base_value:+.4f}")
     rest = [reason.contribution for reason in each.reasons[row] if not reason.stable]
     for reason in each.reasons[row]:
         figures = " / ".join(number(value) for value in (reason.value, reason.usual, reason.peers))
         if reason.stable:
-            console.say(f"{'':>12} {reason.contribution:+.4f}  {reason.sentence(language)}  [{figures}]")
-    console.say(f"{'':>12} {sum(rest):+.4f}  {say('rest_unnamed', language, n=len(rest))}")
-    console.say(f"{'log-odds':>12} {each.margin[row]:+.4f}  =  {each.probability[row]:.4%}")
+            console.say(f"{'':>{indent}} {reason.contribution:+.4f}  {reason.sentence(language)}  [{figures}]")
+    console.say(f"{'':>{indent}} {sum(rest):+.4f}  {say('rest_unnamed', language, n=len(rest))}")
+    console.say(f"{total} {each.margin[row]:+.4f}  =  {each.probability[row]:.4%}")
+
+
+def _width(text: str) -> int:
+    """How many columns of a terminal a text takes: Chinese signs take two."""
+    return sum(2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text)

@@ -19,6 +19,8 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 ONE_MIGRATION_AT_A_TIME = 7_317_331
 """Key of the advisory lock that a migration holds in PostgreSQL."""
 WRITES = "jingxing_writes"
+CONNECTIONS, MORE = 12, 36
+"""Connections kept, and those made beside them under load: a request holds at most three at a time."""
 
 
 def open_database(home: Path, url: str | None = None) -> Engine:
@@ -73,7 +75,7 @@ def _engine(home: Path, url: str | None) -> Engine:
         address = make_url(url)
         if address.drivername in ("postgres", "postgresql"):
             address = address.set(drivername="postgresql+psycopg")
-        engine = create_engine(address, pool_pre_ping=True, **settings)
+        engine = create_engine(address, pool_pre_ping=True, pool_size=CONNECTIONS, max_overflow=MORE, **settings)
     except (ArgumentError, NoSuchModuleError):
         raise Refusal(
             "The address after --db (or JINGXING_DB) is not one of a database.",
@@ -93,6 +95,6 @@ def _begin(connection: Connection) -> None:
 def _steady(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # transactions are begun by _begin, not by the driver
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=30000"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

@@ -18,8 +18,9 @@ from features.histories.tables import Histories
 from features.months import month_of_day, month_text
 from features.simulation import simulate, write_export
 from serving.assessed.storing import store_assessment
-from serving.commands import bind, chosen_models, run, summary, tell_top
+from serving.commands import chosen_models, summary, tell_top
 from serving.database import open_database
+from serving.running import bind, run
 from serving.scoring import score_into_store
 from training.models.scoring import ScoredCohort
 from training.registry.impact import assessed

@@ -114,6 +114,23 @@ class Teller:
                 "high": number(round(shown.high, 3)), "card_low": number(round(card[1], 3))}  # fmt: skip
         return self._performance("precision", risk, month, told, figures)
 
+    def too_early(self, risk: str, begins: int, *, needed: int) -> Words:
+        """Why a model's inputs and scores are not compared: too few of its training months lie before."""
+        return both(
+            "monitor_too_early",
+            lambda language: {
+                "risk": self.profile.label(risk, language),
+                "first": month_name(month_end(begins), language),
+                "month": month_name(month_end(self.as_of), language),
+                "n": max(0, self.as_of - begins),
+                "needed": needed,
+            },
+        )
+
+    def no_model(self) -> Words:
+        """Why nothing is compared where no model serves."""
+        return both("monitor_no_model", lambda _: {})
+
     def _performance(self, kind: Kind, risk: str, month: int, told: Mapping[str, str], figures: Any) -> Finding:
         def values(language: str) -> dict[str, str]:
             place = {"risk": self.profile.label(risk, language), "month": month_name(month_end(month), language)}
@@ -151,8 +168,24 @@ def ordered(findings: list[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda one: (-one.level, list(TEXTS).index(one.kind), one.figures.get("p", 0.0)))
 
 
-def verdict(findings: list[Finding]) -> Words:
-    """Return one sentence with what to do: that of the most severe finding, and how many more there are."""
+def verdict(findings: list[Finding], unsaid: list[Words], *, fewest: int = 0) -> Words:
+    """Return one sentence with what to do: that of the most severe finding, and how many more there are.
+
+    Without findings it is that all is stable; or, where ``unsaid`` tells why nothing could be compared, just that, and
+    what can be said of coverage (nothing before ``fewest`` months of records, where it is not 0).
+    """
+    if not findings and unsaid:
+        arrives = "monitor_arrives_unsaid" if fewest else "monitor_arrives_whole"
+        return {
+            language: _gap(language).join(
+                [
+                    say("monitor_unsaid", language),
+                    *(why[language] for why in unsaid),
+                    say(arrives, language, fewest=fewest),
+                ]
+            )
+            for language in unsaid[0]
+        }
     if not findings:
         return both("monitor_stable", lambda _: {})
     first, rest = findings[0], len(findings) - 1
@@ -165,7 +198,8 @@ def verdict(findings: list[Finding]) -> Words:
 def drift_figures(drift: Drift) -> dict[str, Any]:
     """Return a drift with its months as text, for JSON."""
     months = {"from": month_text(drift.reference[0]), "to": month_text(drift.reference[-1]), "n": len(drift.reference)}
-    return vars(drift) | {"month": month_text(drift.month), "reference": months}
+    auc = min(max(drift.auc, 0.0), 1.0)  # sums of ranks are off by a rounding
+    return vars(drift) | {"auc": auc, "month": month_text(drift.month), "reference": months}
 
 
 def _tenths(probability: float) -> str:

@@ -1,6 +1,7 @@
 """A scored list as a value, and how it is written to SQL: whole, replacing that risk's list of that month.
 
-A list that is replaced by another (new data, model or policy) is kept in superseded_lists.
+A list that is replaced by another (new data, model or policy) is kept in superseded_lists. A published list is never
+replaced: its month scored anew is kept beside it, in superseded_lists with a higher run.
 """
 
 import datetime as dt
@@ -14,6 +15,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session, aliased
 
 from features.months import month_end
+from serving.decisions.tables import Published
 from serving.tables import (
     Batch,
     Facts,
@@ -29,12 +31,15 @@ from training.models.evidence import SUFFICIENT
 AT_A_TIME = 5000
 """Rows a bulk insert sends at a time."""
 RUNS_KEPT = 12
-"""So many of the newest superseded lists are kept of each risk and month."""
+"""So many of the newest superseded lists are kept of each risk and month; a published list is never superseded."""
 BY_RANK = (Score.rank.is_(None), Score.rank, Score.probability.desc(), Score.officer_id)
 """The order of a list: by rank, then those without one."""
+WELLNESS = "wellness"
 PARTS = ("part_post", "part_unit", "part_person")
 KEPT_COLUMNS = ("officer_id", "post", "unit", "probability", "low", "high", "rank", "evidence", *PARTS)
 """What is kept of each person of a superseded list, in the order of officer_id."""
+MADE_OF = ("model_version", "known_digest", "profile_digest")
+"""Two scorings of a month that have these in common are the same list."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,10 @@ class PersonFacts:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """One thing to offer: what, why, who decides; ``benefit`` None means not estimable."""
+    """One thing to offer: what, why, who decides; ``benefit`` None means not estimable.
+
+    ``purpose`` is that of the risk or the records it answers: wellness, unless it is known not to be.
+    """
 
     officer_id: str
     action: str
@@ -122,14 +130,20 @@ class Recommendation:
     by_right: bool = False
     mentor_id: str | None = None
     benefit: float | None = None
+    purpose: str = WELLNESS
 
 
 def store_list(session: Session, scored: ScoredList) -> Batch:
-    """Write a list, replacing the one of the same risk and month; ranks are linked to the lists around it.
+    """Write a list, replacing the draft of the same risk and month; ranks are linked to the lists around it.
 
-    The one replaced is kept in superseded_lists, unless it came from the same data, model and profile.
+    The one replaced is kept in superseded_lists, unless it came from the same data, model and profile. A published one
+    is returned as it is: what was scored now is kept beside it.
     """
     as_of = month_end(scored.as_of)
+    published = _published_list(session, scored.risk, as_of)
+    if published is not None:
+        _keep_beside(session, scored, published)
+        return published
     run = _set_aside(session, scored, as_of)
     batch = Batch(
         risk=scored.risk,
@@ -165,15 +179,22 @@ def store_list(session: Session, scored: ScoredList) -> Batch:
 
 
 def store_facts(session: Session, as_of: int, facts: Iterable[PersonFacts]) -> None:
-    """Write the facts of a month, replacing those that were there."""
+    """Write the facts of a month, replacing those that were there; those of a published list stay as they are."""
     day = month_end(as_of)
+    if month_published(session, day):
+        return
     session.execute(delete(Facts).where(Facts.as_of == day))
     _insert(session, Facts, ({"as_of": day, **vars(fact)} for fact in facts))
 
 
 def store_recommendations(session: Session, as_of: int, offers: Iterable[Recommendation]) -> int:
-    """Write the recommendations of a month, replacing those that were there; return how many."""
+    """Write the recommendations of a month, replacing those that were there; return how many.
+
+    What a published list offered stays as it is, and nothing is written.
+    """
     day = month_end(as_of)
+    if month_published(session, day):
+        return 0
     session.execute(delete(RecommendationRow).where(RecommendationRow.as_of == day))
     positions: dict[str, int] = {}
     rows = []
@@ -184,9 +205,48 @@ def store_recommendations(session: Session, as_of: int, offers: Iterable[Recomme
     return len(rows)
 
 
+def month_published(session: Session, as_of: dt.date) -> bool:
+    """Return whether any list of a month is out."""
+    return session.scalar(select(Published.id).where(Published.as_of == as_of).limit(1)) is not None
+
+
 def contributions_digest(rows: Sequence[Sequence[float]]) -> str:
     """Return the SHA-256 of contributions [person by officer_id, group], to the bit."""
     return hashlib.sha256(np.asarray(rows, dtype="<f8").tobytes()).hexdigest()
+
+
+def _published_list(session: Session, risk: str, as_of: dt.date) -> Batch | None:
+    joined = select(Batch).join(Published, Published.batch_id == Batch.id)
+    return session.scalar(joined.where(Batch.risk == risk, Batch.as_of == as_of))
+
+
+def _keep_beside(session: Session, scored: ScoredList, published: Batch) -> None:
+    """Keep a scoring of a published month as the next run, unless the newest came of the same."""
+    table = SupersededList
+    same = (table.risk == published.risk) & (table.as_of == published.as_of) & (table.run > published.run)
+    newest: Batch | SupersededList = (
+        session.scalar(select(table).where(same).order_by(table.run.desc()).limit(1)) or published
+    )
+    if all(getattr(newest, name) == getattr(scored, name) for name in MADE_OF):
+        return
+    if scored.profile is not None:
+        session.merge(ProfileRow(digest=scored.profile_digest, content=scored.profile))
+    people = sorted(scored.people, key=lambda person: person.officer_id)
+    names = ("risk", "model_version", "histories_version", "known_digest", "profile_digest", "capacity", "base_value",
+             "served")  # fmt: skip
+    now = dt.datetime.now(dt.UTC)
+    row = table(
+        **{name: getattr(scored, name) for name in names},
+        as_of=published.as_of,
+        run=newest.run + 1,
+        scored_at=now,
+        superseded_at=now,
+        groups=list(scored.groups),
+        people={name: [getattr(person, name) for person in people] for name in KEPT_COLUMNS},
+        contributions_digest=contributions_digest([person.contributions for person in people]),
+    )
+    session.add(row)
+    _forget_oldest(session, row)
 
 
 def _set_aside(session: Session, scored: ScoredList, as_of: dt.date) -> int:
@@ -194,9 +254,8 @@ def _set_aside(session: Session, scored: ScoredList, as_of: dt.date) -> int:
     held = session.scalar(select(Batch).where(Batch.risk == scored.risk, Batch.as_of == as_of))
     if held is None:
         return 1
-    names = ("model_version", "known_digest", "profile_digest")
     run = held.run
-    if any(getattr(held, name) != getattr(scored, name) for name in names):
+    if any(getattr(held, name) != getattr(scored, name) for name in MADE_OF):
         session.add(_superseded(session, held))
         _forget_oldest(session, held)
         run += 1
@@ -208,7 +267,7 @@ def _set_aside(session: Session, scored: ScoredList, as_of: dt.date) -> int:
 
 def _superseded(session: Session, held: Batch) -> SupersededList:
     kept = ("risk", "as_of", "run", "model_version", "scored_at", "histories_version", "known_digest",
-            "profile_digest", "capacity", "base_value", "groups")  # fmt: skip
+            "profile_digest", "capacity", "base_value", "groups", "served")  # fmt: skip
     people, digest = set_aside_value(session, held)
     return SupersededList(
         **{name: getattr(held, name) for name in kept},
@@ -228,10 +287,10 @@ def set_aside_value(session: Session, held: Batch) -> tuple[dict[str, list[Any]]
     return values, contributions_digest([row[-1] for row in rows])
 
 
-def _forget_oldest(session: Session, held: Batch) -> None:
+def _forget_oldest(session: Session, newest: Batch | SupersededList) -> None:
     table = SupersededList
-    same = (table.risk == held.risk) & (table.as_of == held.as_of)
-    session.execute(delete(table).where(same, table.run <= held.run - RUNS_KEPT))
+    same = (table.risk == newest.risk) & (table.as_of == newest.as_of)
+    session.execute(delete(table).where(same, table.run <= newest.run - RUNS_KEPT))
 
 
 def _post_means(people: Sequence[ScoredPerson]) -> dict[str, float]:
@@ -263,12 +322,15 @@ def _insert(session: Session, table: Any, rows: Iterable[dict[str, Any]]) -> Non
 
 
 def _link_ranks(session: Session, batch: Batch) -> None:
-    """Each list knows the ranks of the one before it, also when an earlier month is scored later."""
+    """Each list knows the ranks of the one before it, also when an earlier month is scored later.
+
+    A published list keeps what it said of the list before.
+    """
     same = select(Batch.id).where(Batch.risk == batch.risk)
     before = session.scalar(same.where(Batch.as_of < batch.as_of).order_by(Batch.as_of.desc()).limit(1))
     after = session.scalar(same.where(Batch.as_of > batch.as_of).order_by(Batch.as_of).limit(1))
     for older, newer in ((before, batch.id), (batch.id, after)):
-        if older is not None and newer is not None:
+        if older is not None and newer is not None and not _is_published(session, newer):
             earlier = aliased(Score)
             rank = select(earlier.rank).where(earlier.batch_id == older, earlier.officer_id == Score.officer_id)
             statement = update(Score).where(Score.batch_id == newer)
@@ -276,3 +338,7 @@ def _link_ranks(session: Session, batch: Batch) -> None:
                 statement.values(previous_rank=rank.scalar_subquery()),
                 execution_options={"synchronize_session": False},
             )
+
+
+def _is_published(session: Session, batch: int) -> bool:
+    return session.scalar(select(Published.id).where(Published.batch_id == batch)) is not None

@@ -1,7 +1,8 @@
 """The monitor's story: histories, champions and a month become findings, and those are stored for the page."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,15 @@ from features.names import group_of
 from features.profile import Profile
 from serving.database import transaction
 from serving.findings import FAR_OFF, Teller, drift_figures, ordered, verdict
-from serving.monitored import FALSE_DISCOVERIES, STABLE, Finding, MonitoredMonth, store_month
+from serving.monitored import FALSE_DISCOVERIES, STABLE, UNJUDGED, Finding, MonitoredMonth, store_month
 from serving.scoring import check_month
+from serving.tables import Words
 from training.judging.metrics import MODEL
 from training.models.risk_model import RiskModel
 from training.monitoring.coverage import (
+    FEWEST_PAST,
     SILENT,
+    WINDOWS,
     Arrivals,
     arrivals_by_measure,
     arrivals_by_unit,
@@ -39,8 +43,12 @@ SCORED_EVERY, MOST_SCORED = 3, 12
 JUDGED = 4
 """So many past lists are judged by what came of them."""
 SHOWN_MONTHS = 24
+FEWEST_ARRIVED = 2 * min(WINDOWS) + FEWEST_PAST
+"""With fewer months of records holes can't be seen."""
 
 Step = Callable[[int], None]
+Served = Mapping[str, Mapping[str, Any]]
+NOBODY_TOLD: Served = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,10 @@ class Watched:
 
     model: RiskModel
     reference: tuple[int, ...]
+    """Empty where there are too few."""
     judged: tuple[int, ...]
+    begins: int
+    """The first month that is compared with, whether or not there are enough."""
 
 
 @dataclass
@@ -62,11 +73,17 @@ class _Found:
 
 
 def monitor(
-    given: Histories, models: Sequence[RiskModel], as_of: int, *, advance: Step = lambda _: None
+    given: Histories,
+    models: Sequence[RiskModel],
+    as_of: int,
+    *,
+    served: Served = NOBODY_TOLD,
+    advance: Step = lambda _: None,
 ) -> MonitoredMonth:
     """Return what the monitor finds at ``as_of``, from nothing but what was recorded by then.
 
-    ``advance`` is told 1 after coverage, inputs, and each model. Raises a Refusal where the month is not in the store.
+    ``served`` tells by whose word each risk's model serves (scoring.by_whose_word). ``advance`` is told 1 after
+    coverage, inputs, and each model. Raises a Refusal where the month is not in the store.
     """
     check_month(given, as_of)
     known = given.until(as_of)
@@ -82,22 +99,31 @@ def monitor(
         for one in watched:
             _scores(known, one, rows, teller, found)
             advance(1)
-    findings = ordered(found.findings)
+    for risk, told in found.risks.items():
+        told["served"] = served.get(risk)
+    findings, unjudged = ordered(found.findings), _unjudged(watched, teller)
+    unsaid = unjudged if len(unjudged) >= len(watched) else []
     return MonitoredMonth(
         as_of=as_of,
         scope=models[0].risk if len(models) == 1 and len(given.profile.risks) > 1 else "",
-        level=findings[0].level if findings else STABLE,
-        verdict=verdict(findings),
+        level=findings[0].level if findings else UNJUDGED if unsaid else STABLE,
+        verdict=verdict(findings, unsaid, fewest=0 if len(arrived.months) >= FEWEST_ARRIVED else FEWEST_ARRIVED),
         findings=findings,
-        figures=_figures(known, arrived, found),
+        figures=_figures(known, arrived, found) | {"unjudged": unjudged},
     )
 
 
 def monitor_into_store(
-    given: Histories, models: Sequence[RiskModel], as_of: int, engine: Engine, *, advance: Step = lambda _: None
+    given: Histories,
+    models: Sequence[RiskModel],
+    as_of: int,
+    engine: Engine,
+    *,
+    served: Served = NOBODY_TOLD,
+    advance: Step = lambda _: None,
 ) -> MonitoredMonth:
     """Run the monitor and store what it found; an earlier run of the month is replaced whole."""
-    month = monitor(given, models, as_of, advance=advance)
+    month = monitor(given, models, as_of, served=served, advance=advance)
     with transaction(engine) as session:
         store_month(session, month)
     return month
@@ -133,7 +159,16 @@ def _watched(known: Histories, model: RiskModel, as_of: int) -> Watched:
     fresh = parse_month(trained["until"]) if "until" in trained else as_of
     newest = latest_labelled(known, model.risk)
     judged = [month for month in range(newest, newest - 3 * JUDGED, -3) if month >= fresh]
-    return Watched(model, reference if len(reference) >= FEWEST_REFERENCE else (), tuple(sorted(judged)))
+    enough = len(reference) >= FEWEST_REFERENCE
+    return Watched(model, reference if enough else (), tuple(sorted(judged)), begins=first)
+
+
+def _unjudged(watched: Sequence[Watched], teller: Teller) -> list[Words]:
+    """Why inputs and scores are not compared: no model at all, or models with too few months to compare with."""
+    if not watched:
+        return [teller.no_model()]
+    without = [one for one in watched if not one.reference]
+    return [teller.too_early(one.model.risk, one.begins, needed=FEWEST_REFERENCE) for one in without]
 
 
 def _first_month(known: Histories) -> int:
@@ -171,6 +206,7 @@ def _scores(known: Histories, one: Watched, rows: FeatureRows, teller: Teller, f
         "model_version": model.version,
         "label": {language: known.profile.label(risk, language) for language in ("zh", "en")},
         "mean": float(probability.mean()),
+        "capacity": capacity,
         "expected": _performance(estimated(probability, capacity=capacity)),
         "measured": [],
         "card": model.card.get("figures", {}).get(MODEL, {}).get("average_precision"),

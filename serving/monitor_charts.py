@@ -1,15 +1,20 @@
 """The monitor's picture: what arrived of each measure, month by month, against what is usual for it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import altair as alt
 import numpy as np
 import pandas as pd
 
+from features.late import Late
 from features.months import month_end, parse_month
 from serving.charts import ACCENT, FONT, LINE, _svg
 from serving.words import month_name, say
+
+if TYPE_CHECKING:
+    import altair as alt
+else:
+    alt = Late("altair")
 
 MOST = {"wide": 40, "narrow": 24}
 MONTHS = {"wide": 24, "narrow": 9}

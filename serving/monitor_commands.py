@@ -5,13 +5,14 @@ from typing import Any
 import click
 
 from features.console import Console, command
-from features.errors import Refusal
 from features.histories.store import load_histories
 from features.months import month_text, parse_month
-from serving.commands import AS_OF, DB, chosen_models
+from serving.commands import AS_OF, DB, chosen_models, has_champion
 from serving.database import open_database
 from serving.monitor import monitor_into_store
-from serving.monitored import MonitoredMonth
+from serving.monitored import UNJUDGED, MonitoredMonth
+from serving.scoring import by_whose_word
+from serving.words import say
 from training.registry.registry import Registry
 
 
@@ -24,14 +25,17 @@ def _monitor(console: Console, *, as_of: str, db: str | None, risk: str | None, 
     month = parse_month(as_of)
     given = load_histories(console.home)
     registry = Registry(console.home)
-    try:
-        models = chosen_models(registry, given, risk=risk)
-    except Refusal:
-        if risk is not None:
-            raise
-        models = []  # what arrives can be watched before there is any model
+    looked = risk is not None or has_champion(registry, given)  # what arrives can be watched before there is any model
+    models = chosen_models(registry, given, risk=risk) if looked else []
     with console.progress(f"Monitoring {as_of}", 2 + len(models)) as advance:
-        found = monitor_into_store(given, models, month, open_database(console.home, db), advance=advance)
+        found = monitor_into_store(
+            given,
+            models,
+            month,
+            open_database(console.home, db),
+            served=by_whose_word(console.home, models),
+            advance=advance,
+        )
     _tell(console, found, lang)
     return found.as_json()
 
@@ -41,6 +45,9 @@ monitor = command("monitor")(_monitor)
 
 def _tell(console: Console, found: MonitoredMonth, language: str) -> None:
     console.say(f"{month_text(found.as_of)}: {found.verdict[language]}")
+    if found.level != UNJUDGED:  # else the verdict says it
+        for why in found.figures["unjudged"]:
+            console.say(f"  {say('monitor_not_compared', language)} {why[language]}")
     for one in found.findings:
         console.say(f"  [{one.level}] {one.text[language]}")
         console.say(f"      -> {one.action[language]}")

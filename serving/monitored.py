@@ -12,8 +12,8 @@ from features.months import month_end, month_text
 from serving.tables import MonitorFindingRow, MonitorRun, Words
 
 Kind = Literal["hole", "unit", "roster", "artefact", "score", "calibration", "precision", "input"]
-HOLD, CHECK, WATCH, STABLE = 3, 2, 1, 0
-"""Don't publish lists; look before using them; keep an eye on it; nothing to do."""
+HOLD, CHECK, WATCH, STABLE, UNJUDGED = 3, 2, 1, 0, -1
+"""Don't publish lists; look before using them; keep an eye on it; nothing to do; it can't be judged."""
 FALSE_DISCOVERIES = 0.01
 """Share of false ones among the drifts that are told; with none real, the chance of any (README: measured)."""
 
@@ -37,7 +37,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class MonitoredMonth:
-    """One run: ``scope`` is a risk where only that was looked at; ``level`` that of the most severe finding."""
+    """One run: ``scope`` is a risk where only that was looked at; ``level`` that of the most severe finding.
+
+    Without findings it is STABLE, or UNJUDGED where neither inputs nor scores could be compared.
+    """
 
     as_of: int
     scope: str

@@ -35,11 +35,13 @@ class Kind(Enum):
     NOT_ALLOWED = (405, "不支持这种请求方式", "This method is not supported here")
     LIST_CHANGED = (409, "名单已更新", "The list has changed")
     DECIDED_MEANWHILE = (409, "他人已先行处理", "Somebody decided meanwhile")
+    NOT_PROMOTED = (409, "未通过上线门槛", "The gate does not let it pass")
     TOO_LARGE = (413, "请求过大", "The request is too large")
     WRONG_HOST = (421, "主机名不符", "Wrong host name")
     INVALID = (422, "请求内容有误", "The request has mistakes")
     TOO_MANY = (429, "请求过于频繁", "Too many requests")
     OURS = (500, "系统内部错误", "Something of ours failed")
+    AWAY = (502, "统一认证服务不可用", "The provider is not available")
     NOT_READY = (503, "尚未就绪", "Not ready")
 
     @property
@@ -53,10 +55,11 @@ class Kind(Enum):
 
 
 class Problem(Exception):
-    """An answer that is not the one asked for: its kind, what is wrong, and each mistake."""
+    """An answer that is not the one asked for: its kind, what is wrong, each mistake, seconds to wait."""
 
-    def __init__(self, kind: Kind, detail: str, problems: Sequence[str] = ()) -> None:
+    def __init__(self, kind: Kind, detail: str, problems: Sequence[str] = (), *, retry_after: int = 0) -> None:
         self.kind = kind
+        self.retry_after = retry_after
         self.detail = detail
         self.problems = tuple(problems)
         super().__init__(detail)
@@ -108,7 +111,12 @@ def reply(kind: Kind, detail: str, problems: Sequence[str] = (), *, reference: s
 
 async def _on_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
-    return _answer(request, error.kind, error.detail, error.problems)
+    answer = _answer(request, error.kind, error.detail, error.problems)
+    if error.retry_after:
+        answer.headers["Retry-After"] = str(error.retry_after)
+    if error.kind is Kind.SIGN_IN and answer.status_code == error.kind.status:
+        answer.headers["WWW-Authenticate"] = "Bearer"
+    return answer
 
 
 async def _on_refusal(request: Request, error: Exception) -> Response:

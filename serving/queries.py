@@ -1,4 +1,4 @@
-"""What pages and API read from SQL, as values. No model runs here and no history is read."""
+"""What pages and API read from SQL, as values: only what the caller's sight reaches. No model runs here."""
 
 import datetime as dt
 import math
@@ -6,21 +6,39 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, and_, func, select
+from sqlalchemy import ColumnElement, Select, and_, exists, false, func, select, true
 from sqlalchemy.orm import Session
 
+from serving.access.roles import Field
+from serving.access.sight import Sight
+from serving.decisions.seen import flags_seen, with_status
+from serving.decisions.standing import (
+    corrected,
+    corrected_months,
+    standing_reasons,
+    standing_score,
+    standing_strongest,
+)
+from serving.decisions.tables import Flag
+from serving.kept import Kept
+from serving.problems import Kind, Problem
+from serving.seen import Known, Seen, Why, health_groups, hidden_groups, known, number_of, seen, shown_reasons, why
 from serving.tables import Batch, Facts, Reasons, RecommendationRow, Score
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One person of a list with the strongest reasons and what is offered first."""
+    """One person of a list with the strongest reasons, what is offered first, and the flag that asks for a decision.
 
-    score: Score
+    ``flag`` is None beyond the list's capacity, and where the caller may not know the reviews.
+    """
+
+    score: Seen
     strongest: Sequence[dict[str, Any]]
     offers: Sequence[RecommendationRow]
     points_per_unit: float
     """Probability per log-odds: turns contributions into points that add up."""
+    flag: Flag | None = None
 
     @property
     def shown(self) -> list[dict[str, Any]]:
@@ -44,18 +62,22 @@ class UnitView:
 
 @dataclass(frozen=True)
 class PersonRisk:
-    """One risk of one person: the score, why, and the scores of the months before."""
+    """One risk of one person: the score, why, and the scores of the months before.
+
+    ``margin`` is the calibrated log-odds: the base value plus all contributions, also those not shown.
+    """
 
     batch: Batch
-    score: Score
-    reasons: Reasons
-    trend: Sequence[tuple[Batch, Score]]
+    score: Seen
+    reasons: Why
+    margin: float
+    trend: Sequence[tuple[Batch, Seen]]
     next_officer: str | None
 
     @property
     def post_mean(self) -> float:
-        """The mean probability of the person's post."""
-        return float(self.batch.post_means.get(self.score.post, self.batch.post_means[""]))
+        """The mean probability of the person's post; of all where the post may not be seen."""
+        return float(self.batch.post_means.get(self.score.post or "", self.batch.post_means[""]))
 
     @property
     def points_per_unit(self) -> float:
@@ -67,68 +89,92 @@ class PersonRisk:
         """The probability of the average from which the points start."""
         return 1 / (1 + math.exp(-self.batch.base_value))
 
-    @property
-    def margin(self) -> float:
-        """The calibrated log-odds: the base value plus all contributions."""
-        return float(self.batch.base_value + sum(self.reasons.contributions))
+
+_unit_views: Kept[list[UnitView]] = Kept()
+_posts_seen: Kept[list[str]] = Kept()
 
 
-def risks(session: Session) -> dict[str, dict[str, str]]:
+def risks(session: Session, sight: Sight) -> dict[str, dict[str, str]]:
     """Return the labels of the risks that have a list, by key."""
     newest: dict[str, dict[str, str]] = {}
-    for batch in session.scalars(select(Batch).order_by(Batch.purpose.desc(), Batch.risk, Batch.as_of)):
+    statement = select(Batch).where(sight.lists(Batch.purpose)).order_by(Batch.purpose.desc(), Batch.risk, Batch.as_of)
+    for batch in session.scalars(statement):
         newest[batch.risk] = batch.labels["risk"]
     return newest
 
 
-def months_scored(session: Session, risk: str) -> list[dt.date]:
+def months_scored(session: Session, sight: Sight, risk: str) -> list[dt.date]:
     """Return the as-ofs of a risk's lists, the newest first."""
-    statement = select(Batch.as_of).where(Batch.risk == risk).order_by(Batch.as_of.desc())
-    return list(session.scalars(statement))
+    statement = select(Batch.as_of).where(Batch.risk == risk, sight.lists(Batch.purpose))
+    return list(session.scalars(statement.order_by(Batch.as_of.desc())))
 
 
-def batch_of(session: Session, risk: str, as_of: dt.date | None = None) -> Batch | None:
-    """Return a risk's list of a month, the newest when none is given."""
-    statement = select(Batch).where(Batch.risk == risk).order_by(Batch.as_of.desc()).limit(1)
+def batch_of(session: Session, sight: Sight, risk: str, as_of: dt.date | None = None) -> Batch | None:
+    """Return a risk's list of a month, the newest when none is given; None also where it may not be known of."""
+    statement = select(Batch).where(Batch.risk == risk, sight.lists(Batch.purpose))
+    statement = statement.order_by(Batch.as_of.desc()).limit(1)
     return session.scalar(statement.where(Batch.as_of == as_of) if as_of else statement)
 
 
 def entries(
     session: Session,
+    sight: Sight,
     batch: Batch,
     *,
     unit: str | None = None,
     post: str | None = None,
+    status: str | None = None,
     after: int = 0,
     limit: int = 50,
 ) -> list[Entry]:
-    """Return a page of a list by rank, after a rank, of one unit or post only if asked; the unranked are not in it."""
+    """Return a page of a list by rank, after a rank, of one unit, post or review status only if asked.
+
+    The unranked are not in it.
+    """
     joined = and_(Reasons.batch_id == Score.batch_id, Reasons.officer_id == Score.officer_id)
     statement = select(Score, Reasons.strongest).join(Reasons, joined)
-    statement = _narrowed(statement, batch, unit, post).where(Score.rank > after)
+    statement = _narrowed(statement, sight, batch, unit=unit, post=post, status=status).where(Score.rank > after)
     found = session.execute(statement.order_by(Score.rank).limit(limit)).all()
-    offers = offers_of(session, batch.as_of, [score.officer_id for score, _ in found])
+    numbers = [score.officer_id for score, _ in found]
+    offers = _offers(session, sight, batch.as_of, numbers)
+    flags = flags_seen(session, sight, batch, numbers)
+    hidden, anew = hidden_groups(session, sight, batch), corrected(session, batch, numbers)
+    standing = [(standing_score(score, anew.get(score.officer_id)), strongest) for score, strongest in found]
     return [
         Entry(
-            score=score,
-            strongest=strongest,
+            score=seen(sight, batch.purpose, score),
+            strongest=shown_reasons(standing_strongest(strongest, anew.get(score.officer_id)), hidden),
             offers=offers.get(score.officer_id, []),
             points_per_unit=points_per_unit(batch.base_value, score.probability),
+            flag=flags.get(score.officer_id),
         )
-        for score, strongest in found
+        for score, strongest in standing
     ]
 
 
-def how_many(session: Session, batch: Batch, *, unit: str | None = None, post: str | None = None) -> int:
+def how_many(
+    session: Session,
+    sight: Sight,
+    batch: Batch,
+    *,
+    unit: str | None = None,
+    post: str | None = None,
+    status: str | None = None,
+) -> int:
     """Return how many ranked persons of a list fit."""
-    statement = _narrowed(select(func.count()).select_from(Score), batch, unit, post)
+    counted = select(func.count()).select_from(Score)
+    statement = _narrowed(counted, sight, batch, unit=unit, post=post, status=status)
     return session.scalar(statement.where(Score.rank.is_not(None))) or 0
 
 
-def unranked(session: Session, batch: Batch, *, unit: str | None = None, post: str | None = None) -> list[Score]:
+def unranked(
+    session: Session, sight: Sight, batch: Batch, *, unit: str | None = None, post: str | None = None
+) -> list[Seen]:
     """Return those of a list whose evidence is insufficient, by number: they have no order."""
-    statement = _narrowed(select(Score), batch, unit, post).where(Score.rank.is_(None))
-    return list(session.scalars(statement.order_by(Score.officer_id)))
+    statement = _narrowed(select(Score), sight, batch, unit=unit, post=post).where(Score.rank.is_(None))
+    anew, held = corrected(session, batch), session.scalars(statement)
+    found = [seen(sight, batch.purpose, standing_score(score, anew.get(score.officer_id))) for score in held]
+    return sorted(found, key=lambda score: score.officer_id)
 
 
 def holds(reason: dict[str, Any]) -> bool:
@@ -136,30 +182,25 @@ def holds(reason: dict[str, Any]) -> bool:
     return bool(reason.get("stable", True))
 
 
-def offers_of(session: Session, as_of: dt.date, officers: Sequence[str]) -> dict[str, list[RecommendationRow]]:
-    """Return the recommendations of some officers at a month, by officer."""
-    table = RecommendationRow
-    statement = select(table).where(table.as_of == as_of, table.officer_id.in_(officers))
-    offers: dict[str, list[RecommendationRow]] = {}
-    for row in session.scalars(statement.order_by(table.officer_id, table.position)):
-        offers.setdefault(row.officer_id, []).append(row)
-    return offers
+def offers_of(
+    session: Session, sight: Sight, as_of: dt.date, officers: Sequence[str]
+) -> dict[str, list[RecommendationRow]]:
+    """Return the recommendations of some officers at a month, by officer: those for purposes that may be seen."""
+    numbers = {} if sight.pseudonymous else {number_of(session, sight, officer): officer for officer in officers}
+    return {numbers[number]: rows for number, rows in _offers(session, sight, as_of, list(numbers)).items()}
 
 
-def units(session: Session, batch: Batch) -> list[UnitView]:
-    """Return every unit of a list, the highest mean risk first."""
-    statement = (
-        select(
-            Score.unit,
-            func.count(),
-            func.sum(Score.probability),
-            func.count().filter(Score.rank <= batch.capacity),
-        )
-        .where(Score.batch_id == batch.id)
-        .group_by(Score.unit)
-    )
-    found = session.execute(statement).all()
-    people, total = sum(row[1] for row in found), sum(row[2] for row in found)
+def units(session: Session, sight: Sight, batch: Batch) -> list[UnitView]:
+    """Return the units of a list that the caller may see, the highest mean risk first."""
+    return _unit_views.of(batch, sight, lambda: _units(session, sight, batch))
+
+
+def _units(session: Session, sight: Sight, batch: Batch) -> list[UnitView]:
+    of_all = select(func.count(), func.sum(Score.probability)).where(Score.batch_id == batch.id)
+    people, total = session.execute(of_all).one()
+    columns = (func.count(), func.sum(Score.probability), func.count().filter(Score.rank <= batch.capacity))
+    statement = select(Score.unit, *columns).where(Score.batch_id == batch.id, _places(sight, batch))
+    found = session.execute(statement.group_by(Score.unit)).all()
     views = [
         UnitView(unit, count, added / count, (total - added) / max(people - count, 1), listed)
         for unit, count, added, listed in found
@@ -167,49 +208,56 @@ def units(session: Session, batch: Batch) -> list[UnitView]:
     return sorted(views, key=lambda view: (-view.mean, view.unit))
 
 
-def posts(session: Session, batch: Batch) -> list[str]:
-    """Return the posts that occur in a list."""
-    statement = select(Score.post).where(Score.batch_id == batch.id).distinct().order_by(Score.post)
-    return list(session.scalars(statement))
+def posts(session: Session, sight: Sight, batch: Batch) -> list[str]:
+    """Return the posts that occur in a list among those whom the caller may see."""
+    return _posts_seen.of(batch, sight, lambda: _posts(session, sight, batch))
 
 
-def moves(session: Session, batch: Batch) -> tuple[int, int] | None:
+def _posts(session: Session, sight: Sight, batch: Batch) -> list[str]:
+    statement = select(Score.post).where(Score.batch_id == batch.id, _places(sight, batch))
+    return list(session.scalars(statement.distinct().order_by(Score.post)))
+
+
+def moves(session: Session, sight: Sight, batch: Batch) -> tuple[int, int] | None:
     """Return how many came within the list's capacity and how many left it; None without a list before."""
     before = session.scalar(
         select(Batch).where(Batch.risk == batch.risk, Batch.as_of < batch.as_of).order_by(Batch.as_of.desc()).limit(1)
     )
     if before is None:
         return None
-    now, then = (_within(session, each) for each in (batch, before))
+    now, then = (_within(session, sight, each) for each in (batch, before))
     return len(now - then), len(then - now)
 
 
-def mean_within_capacity(session: Session, batch: Batch) -> float:
+def mean_within_capacity(session: Session, sight: Sight, batch: Batch) -> float:
     """Return the mean probability of those within the list's capacity."""
     statement = select(func.avg(Score.probability))
-    where = statement.where(Score.batch_id == batch.id, Score.rank <= batch.capacity)
+    where = statement.where(Score.batch_id == batch.id, Score.rank <= batch.capacity, _persons(sight, batch))
     return float(session.scalar(where) or 0.0)
 
 
-def facts_of(session: Session, officer_id: str, as_of: dt.date | None = None) -> Facts | None:
-    """Return what is known of a person at a month, the newest when none is given."""
-    statement = select(Facts).where(Facts.officer_id == officer_id).order_by(Facts.as_of.desc()).limit(1)
-    return session.scalar(statement.where(Facts.as_of == as_of) if as_of else statement)
+def facts_of(session: Session, sight: Sight, officer_id: str, as_of: dt.date | None = None) -> Known | None:
+    """Return what is known of a person at a month, the newest when none is given; None also for who may not be seen."""
+    reached = sight.persons(officer=Facts.officer_id, unit=Facts.unit)
+    number = number_of(session, sight, officer_id)
+    statement = select(Facts).where(Facts.officer_id == number, reached).order_by(Facts.as_of.desc()).limit(1)
+    found = session.scalar(statement.where(Facts.as_of == as_of) if as_of else statement)
+    return known(sight, found) if found else None
 
 
-def person_risks(session: Session, officer_id: str, as_of: dt.date) -> list[PersonRisk]:
-    """Return every risk of a person at a month, each with its scores up to then."""
+def person_risks(session: Session, sight: Sight, officer_id: str, as_of: dt.date) -> list[PersonRisk]:
+    """Return every risk of a person at a month that the caller may know of, each with its scores up to then."""
+    reached = sight.persons(officer=Score.officer_id, unit=Score.unit)
+    number = number_of(session, sight, officer_id)
     statement = (
         select(Batch, Score, Reasons)
         .join(Score, Score.batch_id == Batch.id)
         .join(Reasons, and_(Reasons.batch_id == Batch.id, Reasons.officer_id == Score.officer_id))
-        .where(Score.officer_id == officer_id, Batch.as_of == as_of)
+        .where(Score.officer_id == number, Batch.as_of == as_of, sight.lists(Batch.purpose), reached)
         .order_by(Batch.purpose.desc(), Batch.risk)
     )
-    return [
-        PersonRisk(batch, score, reasons, _trend(session, officer_id, batch), _next(session, batch, score))
-        for batch, score, reasons in session.execute(statement)
-    ]
+    rows = session.execute(statement).all()
+    return [_person_risk(session, sight, batch, score, reasons) for batch, score, reasons in rows]
 
 
 def points_per_unit(base_value: float, probability: float) -> float:
@@ -224,31 +272,101 @@ def points_per_unit(base_value: float, probability: float) -> float:
     return (probability - start) / (margin - base_value)
 
 
-def _narrowed(statement: Select[Any], batch: Batch, unit: str | None, post: str | None) -> Select[Any]:
-    statement = statement.where(Score.batch_id == batch.id)
+def _narrowed(
+    statement: Select[Any],
+    sight: Sight,
+    batch: Batch,
+    *,
+    unit: str | None,
+    post: str | None,
+    status: str | None = None,
+) -> Select[Any]:
+    if (unit or post) and Field.PLACE not in sight.fields(batch.purpose):
+        raise Problem(Kind.FORBIDDEN, "Your role may not filter by unit or post. 您的角色无权按单位或岗位筛选。")
+    statement = statement.where(Score.batch_id == batch.id, _persons(sight, batch))
     if unit:
         statement = statement.where(Score.unit == unit)
+    if status:
+        statement = statement.where(with_status(sight, batch, status))
     return statement.where(Score.post == post) if post else statement
 
 
-def _within(session: Session, batch: Batch) -> set[str]:
-    statement = select(Score.officer_id)
-    return set(session.scalars(statement.where(Score.batch_id == batch.id, Score.rank <= batch.capacity)))
+def _persons(sight: Sight, batch: Batch) -> ColumnElement[bool]:
+    """The condition for persons of a list whom the caller may see."""
+    if batch.purpose not in sight.purposes:
+        return false()
+    return sight.persons(officer=Score.officer_id, unit=Score.unit)
 
 
-def _trend(session: Session, officer_id: str, batch: Batch) -> list[tuple[Batch, Score]]:
+def _places(sight: Sight, batch: Batch) -> ColumnElement[bool]:
+    """The condition for persons of a list whose unit and post the caller may see."""
+    return _persons(sight, batch) if Field.PLACE in sight.fields(batch.purpose) else false()
+
+
+def _offers(
+    session: Session, sight: Sight, as_of: dt.date, numbers: Sequence[str]
+) -> dict[str, list[RecommendationRow]]:
+    """The offers of persons by their number, one of each action where it is offered for two purposes."""
+    table = RecommendationRow
+    purposes = [purpose for purpose in sight.purposes if Field.OFFERS in sight.fields(purpose)]
+    reached = sight.persons(officer=Facts.officer_id, unit=Facts.unit)
+    if reached.compare(true()):
+        within: ColumnElement[bool] = reached
+    else:
+        within = exists().where(Facts.as_of == table.as_of, Facts.officer_id == table.officer_id, reached)
+    statement = select(table).where(table.as_of == as_of, table.officer_id.in_(numbers), within)
+    statement = statement.where(table.purpose.in_(purposes)).order_by(table.officer_id, table.position)
+    offers: dict[str, dict[str, RecommendationRow]] = {}
+    for row in session.scalars(statement):
+        own = offers.setdefault(row.officer_id, {})
+        own[row.action] = _joined(own[row.action], row) if row.action in own else row
+    return {number: list(own.values()) for number, own in offers.items()}
+
+
+def _joined(one: RecommendationRow, other: RecommendationRow) -> RecommendationRow:
+    """One offer for both purposes, with both reasons; never written back."""
+    values = {column.key: getattr(one, column.key) for column in RecommendationRow.__table__.columns}
+    reason = {"zh": one.reason["zh"] + other.reason["zh"], "en": f"{one.reason['en']} {other.reason['en']}"}
+    return RecommendationRow(**values | {"reason": reason, "by_right": one.by_right or other.by_right})
+
+
+def _within(session: Session, sight: Sight, batch: Batch) -> set[str]:
+    statement = select(Score.officer_id).where(Score.batch_id == batch.id, Score.rank <= batch.capacity)
+    return set(session.scalars(statement.where(_persons(sight, batch))))
+
+
+def _person_risk(session: Session, sight: Sight, batch: Batch, score: Score, reasons: Reasons) -> PersonRisk:
+    anew = corrected(session, batch, [score.officer_id]).get(score.officer_id)
+    reasons = standing_reasons(reasons, anew, health_groups(session, batch) if anew else frozenset())
+    return PersonRisk(
+        batch=batch,
+        score=seen(sight, batch.purpose, standing_score(score, anew)),
+        reasons=why(batch, reasons, hidden_groups(session, sight, batch)),
+        margin=float(batch.base_value + sum(reasons.contributions)),
+        trend=_trend(session, sight, score.officer_id, batch),
+        next_officer=_next(session, sight, batch, score),
+    )
+
+
+def _trend(session: Session, sight: Sight, number: str, batch: Batch) -> list[tuple[Batch, Seen]]:
     statement = (
         select(Batch, Score)
         .join(Score, Score.batch_id == Batch.id)
-        .where(Score.officer_id == officer_id, Batch.risk == batch.risk, Batch.as_of <= batch.as_of)
+        .where(Score.officer_id == number, Batch.risk == batch.risk, Batch.as_of <= batch.as_of)
+        .where(sight.lists(Batch.purpose), sight.persons(officer=Score.officer_id, unit=Score.unit))
         .order_by(Batch.as_of.desc())
         .limit(24)
     )
-    return [(each, score) for each, score in session.execute(statement)][::-1]
+    anew = corrected_months(session, batch.risk, number)
+    return [
+        (each, seen(sight, each.purpose, standing_score(score, anew.get(each.as_of))))
+        for each, score in reversed(session.execute(statement).all())
+    ]
 
 
-def _next(session: Session, batch: Batch, score: Score) -> str | None:
+def _next(session: Session, sight: Sight, batch: Batch, score: Score) -> str | None:
     if score.rank is None:
         return None
     statement = select(Score.officer_id).where(Score.batch_id == batch.id, Score.rank > score.rank)
-    return session.scalar(statement.order_by(Score.rank).limit(1))
+    number = session.scalar(statement.where(_persons(sight, batch)).order_by(Score.rank).limit(1))
+    return sight.shown_id(number, batch.purpose) if number else None

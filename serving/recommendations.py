@@ -1,7 +1,7 @@
 """What to offer to whom, first form: rules over the profile's actions. Each offer says why and who decides.
 
-Whoever has a right to something gets it offered, on a list or not. Ordering help by measured benefit
-instead of risk, matching and plans come later, behind ``recommend``.
+Whoever has a right to something gets it offered, on a list or not. Who mentors whom is matched in serving/mentoring,
+when rest is taken planned in serving/rest, and what becomes of an offer followed in serving/offers.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,21 +10,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from features.assessment.ground.assessable import assessable
+from features.assessment.ground.levels import monthly_scores
+from features.assessment.leaders import leaders
 from features.engine import FeatureRows, feature_rows
 from features.histories.tables import Histories
-from features.months import last_day
 from features.names import group_label
 from features.profile import Action, Profile, Text
-from serving.lists import Recommendation
-from serving.words import both, joined, percent, same
+from serving.lists import WELLNESS, Recommendation
+from serving.words import LANGUAGES, both, joined, percent, same, say
 
 ANSWERS_PER_RISK = 2
 """So many offers of rest, care or culture at most for one person and risk: more would not be taken."""
-STAR_SHARE = 0.25
-"""Mentors come from this best share of a post by efficiency over twelve months."""
-LEADING_SHARE = 0.10
-"""Leading means to be in this best share of the post."""
-MENTOR_TENURE_MONTHS = 24
 NOTEWORTHY = 5.0
 """A risk of so many times the post's average is answered also beyond the list's capacity."""
 
@@ -51,15 +48,22 @@ Flags = Mapping[str, Sequence[Flag]]
 
 
 @dataclass(frozen=True)
+class Leader:
+    """Who led the post in each of the last months: what that earns (training or rotation), and why in words."""
+
+    earns: str
+    reason: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Situation:
     """The cohort of one month as the rules see it: rows as in FeatureRows, one per person."""
 
     profile: Profile
     officer_ids: tuple[str, ...]
-    post: npt.NDArray[np.int32]
-    supervisors: Mapping[str, str]
     columns: Mapping[str, npt.NDArray[np.float32]]
-    leading_months: npt.NDArray[np.int64]
+    leading: Mapping[str, Leader]
+    """Who leads by the assessment's rule (features.assessment.leaders), by officer_id."""
 
     def column(self, name: str) -> npt.NDArray[np.float32]:
         """Return a feature by name, NaN where unknown."""
@@ -84,8 +88,7 @@ def recommend(situation: Situation, flags: Flags) -> list[Recommendation]:
 
 def situations(histories: Histories, as_ofs: Sequence[int]) -> dict[int, Situation]:
     """Return the situation of each month, from features known by its end and nothing else."""
-    months = sorted({month - back for month in as_ofs for back in range(histories.profile.settings.leading_months)})
-    rows = feature_rows(histories, months, names=_names(histories.profile))
+    rows = feature_rows(histories, as_ofs, names=_names(histories.profile))
     return {month: _situation(histories, rows, month) for month in as_ofs}
 
 
@@ -93,7 +96,7 @@ def _names(profile: Profile) -> list[str]:
     taken = {action.recorded_as for action in profile.actions.values() if action.recorded_as}
     before = {measure for action in profile.actions.values() for measure in action.after}
     since = [f"{measure}__{unit}_since" for measure in sorted(taken | before) for unit in ("months", "days")]
-    return [*since, "efficiency__level__1m", "efficiency__level__12m", "tenure__months"]
+    return [*since, "tenure__months"]
 
 
 def _situation(histories: Histories, rows: FeatureRows, month: int) -> Situation:
@@ -102,42 +105,18 @@ def _situation(histories: Histories, rows: FeatureRows, month: int) -> Situation
     return Situation(
         profile=histories.profile,
         officer_ids=tuple(str(name) for name in histories.officers[officers]),
-        post=rows.post[here],
-        supervisors=_supervisors(histories, month),
         columns={name: rows.values[here, number] for number, name in enumerate(rows.names)},
-        leading_months=_leading_months(rows, month, officers, histories.profile.settings.leading_months),
+        leading=_leading(histories, month),
     )
 
 
-def _supervisors(histories: Histories, month: int) -> dict[str, str]:
-    """The supervisor named in the posting that began last by the end of the month."""
-    begun = histories.postings.first <= int(last_day(month))
-    people = histories.people.loc[begun, ["officer_id", "supervisor_id"]].dropna()
-    return dict(zip(people["officer_id"].astype(str), people["supervisor_id"].astype(str), strict=True))
-
-
-def _leading_months(
-    rows: FeatureRows, month: int, officers: npt.NDArray[np.int32], needed: int
-) -> npt.NDArray[np.int64]:
-    """For each officer, in how many of the last ``needed`` months the index led the post."""
-    level = rows.values[:, rows.names.index("efficiency__level__1m")]
-    months = np.zeros(len(officers), dtype=np.int64)
-    for back in range(needed):
-        at = rows.as_of == month - back
-        ahead = rows.officer[at][_best(level[at], rows.post[at], LEADING_SHARE)]
-        months += np.isin(officers, ahead)
-    return months
-
-
-def _best(level: npt.NDArray[np.float32], post: npt.NDArray[np.int32], share: float) -> npt.NDArray[np.bool_]:
-    """Whether each one is in the best share of the own post; nobody is in a post where all are equal."""
-    best = np.zeros(len(level), dtype=bool)
-    for code in np.unique(post):
-        mine = (post == code) & ~np.isnan(level)
-        if mine.any():
-            bar = np.quantile(level[mine], 1 - share)
-            best |= mine & (level >= bar) & (level > np.median(level[mine]))
-    return best
+def _leading(histories: Histories, month: int) -> dict[str, Leader]:
+    view = assessable(histories, month)
+    found = leaders(view, monthly_scores(view)).to_dict("records")
+    return {
+        str(row["officer_id"]): Leader(row["recommended"], {"zh": row["reason_zh"], "en": row["reason_en"]})
+        for row in found
+    }
 
 
 def _against_risks(situation: Situation, flags: Flags) -> Iterable[Recommendation]:
@@ -146,7 +125,8 @@ def _against_risks(situation: Situation, flags: Flags) -> Iterable[Recommendatio
         for flag in flags.get(officer, ()):
             if flag.calls_for_help:
                 for key in _fitting(situation, row, flag)[:ANSWERS_PER_RISK]:
-                    yield _offer(situation.profile, officer, key, _risk_words(situation.profile, flag))
+                    offer = _offer(situation.profile, officer, key, _risk_words(situation.profile, flag))
+                    yield replace(offer, purpose=situation.profile.risks[flag.risk].purpose)
 
 
 def _fitting(situation: Situation, row: int, flag: Flag) -> list[str]:
@@ -185,49 +165,16 @@ def _risk_words(profile: Profile, flag: Flag) -> dict[str, str]:
 
 
 def _mentoring(situation: Situation, flags: Flags) -> Iterable[Recommendation]:
-    """One mentor each, the best free star of the post; the highest on the list chooses first."""
+    """A mentor for everybody whose risk calls for it; who it will be is matched for all at once (serving/mentoring)."""
     actions = situation.profile.actions
     key = next((key for key, action in actions.items() if action.kind == "mentoring" and action.risks), None)
-    if key is None:
-        return
-    row_of = {officer: row for row, officer in enumerate(situation.officer_ids)}
-    wanting = [
-        (flag.rank, officer, flag)
-        for officer in situation.officer_ids
-        for flag in flags.get(officer, ())
-        if flag.risk in actions[key].risks and flag.calls_for_help
-    ]
-    stars = _stars(situation, flags)
-    for _, officer, flag in sorted(wanting, key=lambda want: (want[0], want[1])):
-        mentor = _take_star(situation, stars, row_of[officer])
-        words = _risk_words(situation.profile, flag)
-        extra = same("offer_mentor" if mentor else "offer_no_mentor", mentor=mentor)
-        reason = {language: words[language] + (" " if language == "en" else "") + extra[language] for language in words}
-        yield replace(_offer(situation.profile, officer, key, reason), mentor_id=mentor)
-
-
-def _stars(situation: Situation, flags: Flags) -> list[int]:
-    """Rows of those who can mentor, the most effective first."""
-    level = situation.column("efficiency__level__12m")
-    able = _best(level, situation.post, STAR_SHARE)
-    able &= situation.column("tenure__months") >= MENTOR_TENURE_MONTHS
-    burdened = {officer for officer, own in flags.items() if any(flag.calls_for_help for flag in own)}
-    rows = [int(row) for row in np.flatnonzero(able) if situation.officer_ids[row] not in burdened]
-    return sorted(rows, key=lambda row: (-float(level[row]), situation.officer_ids[row]))
-
-
-def _take_star(situation: Situation, stars: list[int], mentee: int) -> str | None:
-    """Take the first star of the mentee's post who is not the supervisor out of ``stars``."""
-    own = situation.officer_ids[mentee]
-    for star in stars:
-        name = situation.officer_ids[star]
-        if situation.post[star] == situation.post[mentee] and name not in (
-            own,
-            situation.supervisors.get(own),
-        ):
-            stars.remove(star)
-            return name
-    return None
+    for officer in situation.officer_ids if key else ():
+        for flag in flags.get(officer, ()):
+            if key and flag.risk in actions[key].risks and flag.calls_for_help:
+                words, extra = _risk_words(situation.profile, flag), same("offer_mentoring")
+                reason = {lang: words[lang] + (" " if lang == "en" else "") + extra[lang] for lang in words}
+                purpose = situation.profile.risks[flag.risk].purpose
+                yield replace(_offer(situation.profile, officer, key, reason), purpose=purpose)
 
 
 def _due_by_right(situation: Situation) -> Iterable[Recommendation]:
@@ -249,7 +196,7 @@ def _due_by_calendar(situation: Situation, key: str, action: Action, every: int)
             reason = same("offer_due_never", every=every)
         else:
             reason = same("offer_due", every=every, since=int(since[row]))
-        yield replace(_offer(situation.profile, situation.officer_ids[row], key, reason), by_right=True)
+        yield _by_right(situation, int(row), key, reason, of=action.recorded_as or "")
 
 
 def _due_after(situation: Situation, key: str, action: Action, measure: str, months: int) -> Iterable[Recommendation]:
@@ -259,7 +206,14 @@ def _due_after(situation: Situation, key: str, action: Action, measure: str, mon
     due = (since <= months * 30.4375) & ~(taken <= since)
     for row in np.flatnonzero(due):
         reason = _after_words(situation.profile, action, measure, int(since[row]))
-        yield replace(_offer(situation.profile, situation.officer_ids[row], key, reason), by_right=True)
+        yield _by_right(situation, int(row), key, reason, of=measure)
+
+
+def _by_right(situation: Situation, row: int, key: str, reason: dict[str, str], *, of: str) -> Recommendation:
+    """What is due because of a measure's records: for wellness where these are health data."""
+    offer = _offer(situation.profile, situation.officer_ids[row], key, reason)
+    purpose = WELLNESS if situation.profile.measures[of].sensitive else "development"
+    return replace(offer, by_right=True, purpose=purpose)
 
 
 def _after_words(profile: Profile, action: Action, measure: str, days: int) -> dict[str, str]:
@@ -275,24 +229,14 @@ def _after_words(profile: Profile, action: Action, measure: str, days: int) -> d
 
 def _for_leaders(situation: Situation) -> Iterable[Recommendation]:
     """Months of leading lead to training first; to rotation for those who have just had training."""
-    needed = situation.profile.settings.leading_months
-    leaders = np.flatnonzero(situation.leading_months >= needed)
-    kinds = {
-        kind: next((key for key, action in situation.profile.actions.items() if action.kind == kind), None)
-        for kind in ("training", "rotation")
-    }
-    reason = same("offer_leading", months=needed)
-    for row in leaders:
-        training = kinds["training"]
-        key = kinds["rotation"] if training and _trained(situation, int(row), training) else training
-        key = key or kinds["rotation"]
-        if key:
-            yield _offer(situation.profile, situation.officer_ids[row], key, reason)
-
-
-def _trained(situation: Situation, row: int, key: str) -> bool:
-    measure = situation.profile.actions[key].recorded_as
-    return measure is not None and bool(situation.column(f"{measure}__months_since")[row] < 12)
+    actions = situation.profile.actions
+    first: dict[str, str] = {kind: key for key, action in reversed(actions.items()) for kind in [action.kind]}
+    for officer in situation.officer_ids:
+        leader = situation.leading.get(officer)
+        key = first.get(leader.earns) or first.get("rotation") or first.get("training") if leader else None
+        if leader and key:
+            reason = {lang: say("offer_leading", lang, reason=leader.reason[lang]) for lang in LANGUAGES}
+            yield replace(_offer(situation.profile, officer, key, reason), purpose="development")
 
 
 def _offer(profile: Profile, officer: str, key: str, reason: dict[str, str]) -> Recommendation:
@@ -315,10 +259,10 @@ def _text(text: Text) -> dict[str, str]:
 
 
 def _once_each(offers: Iterable[Recommendation]) -> list[Recommendation]:
-    """One offer of an action per person: reasons are joined, a right stays a right."""
-    kept: dict[tuple[str, str], Recommendation] = {}
+    """One offer of an action per person and purpose: reasons are joined, a right stays a right."""
+    kept: dict[tuple[str, str, str], Recommendation] = {}
     for offer in offers:
-        key = (offer.officer_id, offer.action)
+        key = (offer.officer_id, offer.action, offer.purpose)
         if key in kept:
             first = kept[key]
             reason = {

@@ -12,10 +12,11 @@ from sqlalchemy.orm import Session
 from features.engine import feature_rows
 from features.errors import Refusal
 from features.histories.tables import Histories
-from features.histories.versions import known_digest, stored_versions, under
+from features.histories.versions import VERSIONS_KEPT, known_digest, stored_versions, under
 from features.months import month_end, month_text
 from features.profile import Profile
-from serving.lists import KEPT_COLUMNS, contributions_digest, set_aside_value
+from serving.access.sight import WHOLE
+from serving.lists import KEPT_COLUMNS, RUNS_KEPT, contributions_digest, set_aside_value
 from serving.queries import batch_of
 from serving.scoring import Explained, explained, names_needed, rows_of
 from serving.tables import Batch, ProfileRow, SupersededList
@@ -27,6 +28,7 @@ EXACT = ("officer_id", "post", "unit", "evidence", "rank")
 DATA, MODEL, POLICY = "data", "model", "policy"
 MODEL_AND_POLICY = "model_and_policy"
 UNEXPLAINED = "unexplained"
+MONTHS_NAMED = 6
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class PastList:
     groups: tuple[str, ...]
     people: Mapping[str, Sequence[Any]]
     contributions_digest: str
+    served: Mapping[str, Any] | None = None
+    """By whose word the model served, where it was told."""
 
     @property
     def name(self) -> str:
@@ -113,17 +117,18 @@ class Change:
 
 
 def past_list(session: Session, risk: str, as_of: int, *, run: int | None = None) -> PastList:
-    """Return a stored list (the present one, or an earlier run); a Refusal says which there are."""
+    """Return a stored list (the present one, or an earlier run); a Refusal says which there are.
+
+    Of each risk and month the newest RUNS_KEPT superseded runs are kept; a published list is never superseded.
+    """
     day = month_end(as_of)
-    present = batch_of(session, risk, day)
+    present = batch_of(session, WHOLE, risk, day)
     older = select(SupersededList).where(SupersededList.risk == risk, SupersededList.as_of == day)
     runs = {row.run: row for row in session.scalars(older)}
     if present is not None and run in (None, present.run):
         return _of_row(session, present, set_aside_value(session, present))
     if run is None or run not in runs:
-        there = ", ".join(str(each) for each in sorted({*runs, *([present.run] if present else [])})) or "none"
-        what = f"run {run} of the list" if run is not None else "list"
-        raise Refusal(f"There is no {what} of '{risk}' at {month_text(as_of)}.", hint=f"Runs that are there: {there}.")
+        raise _no_list(session, risk, as_of, run=run, there={*runs, *([present.run] if present else [])})
     kept = runs[run]
     return _of_row(session, kept, (kept.people, kept.contributions_digest))
 
@@ -170,8 +175,37 @@ def histories_of(home: Path, past: PastList) -> Histories:
         f"The histories that the list {past.name} was made of are no longer there: what the store now holds of "
         f"{month_text(past.as_of)} was changed backwards (rows or postings dated by then were added, or taken out), "
         f"and version {past.histories_version or 'of that day'} is not kept any more.",
-        hint="Restore a backup of that time into another home, and replay there.",
+        hint=f"The newest {VERSIONS_KEPT} versions are kept, and those of published lists. Restore a backup of that "
+        "time into another home, and replay there.",
     )
+
+
+def _no_list(session: Session, risk: str, as_of: int, *, run: int | None, there: set[int]) -> Refusal:
+    """Say what there is: runs of the month, months of the risk, or risks that have lists."""
+    if there and run is not None and run < min(there):
+        return Refusal(
+            f"Run {run} of the list of '{risk}' at {month_text(as_of)} is no longer kept: the newest {RUNS_KEPT} "
+            "superseded runs of a month are, and published lists.",
+            hint=f"Runs that are there: {_listed_runs(there)}. An older one is in a backup of its time.",
+        )
+    if there:
+        what = f"There is no run {run} of the list of '{risk}' at {month_text(as_of)}."
+        return Refusal(what, hint=f"Runs that are there: {_listed_runs(there)}.")
+    months = session.scalars(select(Batch.as_of).where(Batch.risk == risk).order_by(Batch.as_of)).all()
+    if months:
+        newest = ", ".join(f"{month:%Y-%m}" for month in months[-MONTHS_NAMED:])
+        return Refusal(
+            f"No list of '{risk}' was ever made at {month_text(as_of)}.", hint=f"The newest are of: {newest}."
+        )
+    risks = ", ".join(session.scalars(select(Batch.risk).distinct().order_by(Batch.risk)))
+    return Refusal(
+        f"No list of a risk '{risk}' was ever made.",
+        hint=f"There are lists of: {risks}." if risks else "No list was made yet: jingxing score --as-of YYYY-MM",
+    )
+
+
+def _listed_runs(there: set[int]) -> str:
+    return ", ".join(str(each) for each in sorted(there))
 
 
 def _of_row(
@@ -192,6 +226,7 @@ def _of_row(
         groups=tuple(row.groups),
         people=content[0],
         contributions_digest=content[1],
+        served=row.served,
     )
 
 

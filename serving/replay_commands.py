@@ -70,7 +70,7 @@ def _replay(
     return _told_change(console, change, lang)
 
 
-replay_command = command("replay")(_replay)
+replay_command = command("replay", looks=True)(_replay)
 
 
 def _replayed(console: Console, past: PastList) -> Replayed:
@@ -91,6 +91,8 @@ def _told_again(console: Console, found: Replayed, language: str) -> dict[str, A
         )
     people = len(past.people["officer_id"])
     console.say(say("replay_equal", language, name=past.name, model=past.model_version, people=f"{people:,}"))
+    if past.served and past.served["forced"]:
+        console.say(f"{say('forced_title', language)}: {past.served['reason']}")
     return {**_header(past), "equal": True, "persons": people, "histories": past.known_digest}
 
 
@@ -135,4 +137,5 @@ def _header(past: PastList) -> dict[str, Any]:
         "run": past.run,
         "model_version": past.model_version,
         "capacity": past.capacity,
+        "served": dict(past.served) if past.served else None,
     }

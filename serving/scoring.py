@@ -22,6 +22,8 @@ from features.months import last_day, month_end, month_of_day, month_text, times
 from features.names import group_label, group_of
 from features.profile import Profile
 from serving.database import transaction
+from serving.decisions.flags import raise_flags
+from serving.decisions.tables import Published
 from serving.lists import (
     PersonFacts,
     ScoredList,
@@ -102,7 +104,8 @@ def score_into_store(
 ) -> list[ScoredCohort]:
     """Score, explain and recommend for each month, one transaction a month; return what was scored.
 
-    Lists of the same risk and month are replaced; those of other data, model or profile are kept as superseded.
+    Drafts of the same risk and month are replaced, published lists never; those of other data, model or profile are
+    kept as superseded. Each list raises, renews or expires the flags of its risk.
     With ``home`` the store's present version is kept too, so that the lists can be rebuilt. ``advance`` is told 1 for
     each risk and month; ``told`` says how many reasons the returned cohorts hold (None = all). A Refusal says when a
     month lies outside the store or nobody is in its cohort; nothing is written then.
@@ -115,15 +118,16 @@ def score_into_store(
         records=records(given, as_ofs),
         situations=situations(given, as_ofs),
         known={as_of: known_digest(given, as_of) for as_of in as_ofs},
-        version=keep_version(home) if home else None,
-        served=_served(home, models) if home else {},
+        version=keep_version(home, needed=_published_versions(engine)) if home else None,
+        served=by_whose_word(home, models) if home else {},
     )
     found = []
     for as_of in sorted(as_ofs):
         month = [explained(given, model, rows_of(ready.rows, as_of, model), told=told) for model in models]
         with transaction(engine) as session:
             for each in month:
-                store_list(session, _list(ready, each))
+                batch = store_list(session, _list(ready, each))
+                raise_flags(session, batch, expires_months=given.profile.settings.policy.flag_expires_months)
                 advance(1)
             store_facts(session, as_of, _facts(ready, as_of))
             offers = recommend(ready.situations[as_of], flags(session, month_end(as_of)))
@@ -132,8 +136,15 @@ def score_into_store(
     return found
 
 
-def _served(home: Path, models: Sequence[RiskModel]) -> dict[str, dict[str, Any]]:
-    """By whose word the models serve, for those in production: a forced one is told on every page."""
+def _published_versions(engine: Engine) -> frozenset[str]:
+    """The versions of the store of which published lists were made: they can be replayed for ever."""
+    joined = select(Batch.histories_version).join(Published, Published.batch_id == Batch.id)
+    with transaction(engine, writes=False) as session:
+        return frozenset(name for name in session.scalars(joined.distinct()) if name)
+
+
+def by_whose_word(home: Path, models: Sequence[RiskModel]) -> dict[str, dict[str, Any]]:
+    """Return by whose word each risk's model serves, of those in production: a forced one is told on every page."""
     registry = Registry(home)
     spells = {model.risk: registry.in_production(model.risk) for model in models}
     return {

@@ -1,8 +1,10 @@
 """What routes ask for: a database session that is committed before the answer leaves, and an as-of."""
 
+import asyncio
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Annotated
+from weakref import WeakKeyDictionary
 
 from fastapi import Depends, Query, Request
 from sqlalchemy.orm import Session
@@ -13,13 +15,36 @@ from serving.database import transaction
 from serving.problems import Kind, Problem
 
 
-def session_of(request: Request) -> Iterator[Session]:
+class Turns:
+    """Lets so many requests at the database at a time: the others wait without holding a thread or a connection."""
+
+    def __init__(self, at_once: int) -> None:
+        self._at_once = at_once
+        self._of: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+
+    def here(self) -> asyncio.Semaphore:
+        """Return the semaphore of the running loop: one loop's can't be waited for in another."""
+        loop = asyncio.get_running_loop()
+        return self._of.setdefault(loop, asyncio.Semaphore(self._at_once))
+
+
+async def turn_of(request: Request) -> AsyncIterator[None]:
+    """Wait for a turn at the database, and hold it until the answer is made."""
+    turns: Turns = request.app.state.turns
+    async with turns.here():
+        yield
+
+
+Turn = Annotated[None, Depends(turn_of, scope="function")]
+
+
+def session_of(request: Request, _turn: Turn) -> Iterator[Session]:
     """Give a session for reading."""
     with transaction(request.app.state.engine, writes=False) as session:
         yield session
 
 
-def writing_session_of(request: Request) -> Iterator[Session]:
+def writing_session_of(request: Request, _turn: Turn) -> Iterator[Session]:
     """Give a session; what it changed is committed, or the request fails."""
     with transaction(request.app.state.engine) as session:
         yield session

@@ -13,7 +13,7 @@ from training.models.split import Carried, UnitShare
 ELEVATED = math.log(1.2)
 """A unit is spoken of where its odds are a fifth above everyone else's or more."""
 MOST = 0.5
-"""The unit's people share most of it: this part or more."""
+"""The unit's people share most of it: this part or more; and rosters carry most of what is shared likewise."""
 CERTAIN = 2.5
 """Standard errors: among units that differ by chance alone about one in 160 is further above the others."""
 MEASURE_CERTAIN = 4.0
@@ -45,13 +45,16 @@ def _scored_unit(given: Histories, risk: str, share: UnitShare) -> ScoredUnit:
 
 
 def verdict(share: UnitShare, rosters: Sequence[Carried]) -> str:
-    """Return roster, shared (by the unit, but not by its roster), persons, or none (the unit is not elevated)."""
+    """Return roster, shared (by the unit, but not mostly by its roster), persons, or none (it is not elevated).
+
+    The roster is the cause where its measures together carry half of the shared part.
+    """
     if share.elevated < ELEVATED:
         return "none"
     certain = share.certain >= CERTAIN or any(each.certain >= MEASURE_CERTAIN for each in rosters)
     if share.shared < MOST * share.elevated or not certain:
         return "persons"
-    return "roster" if rosters else "shared"
+    return "roster" if rosters and sum(each.push for each in rosters) >= MOST * share.shared else "shared"
 
 
 def _measures(profile: Profile, group: str) -> list[str]:

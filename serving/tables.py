@@ -155,6 +155,8 @@ class SupersededList(Table):
     """By column, in the order of officer_id: serving.lists.KEPT_COLUMNS."""
     contributions_digest: Mapped[str] = mapped_column(String(64))
     """SHA-256 of all contributions in the order of officer_id and groups."""
+    served: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    """By whose word the model served, as in Batch."""
 
 
 class Reasons(Table):
@@ -200,6 +202,8 @@ class RecommendationRow(Table):
     position: Mapped[int] = mapped_column(primary_key=True)
     action: Mapped[str] = mapped_column(String(120))
     kind: Mapped[str] = mapped_column(String(20))
+    purpose: Mapped[str] = mapped_column(String(20), default="wellness", server_default="wellness")
+    """Of the risk or the records that it answers: who may not see the one may not see the other."""
     label: Mapped[dict[str, str]]
     reason: Mapped[dict[str, str]]
     opening: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))
@@ -225,7 +229,7 @@ class MonitorRun(Table):
     """The risk where only one was looked at; empty for all."""
     ran_at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True))
     level: Mapped[int]
-    """3 don't publish lists, 2 look first, 1 keep an eye on it, 0 stable."""
+    """3 don't publish lists, 2 look first, 1 keep an eye on it, 0 stable, -1 not judged."""
     verdict: Mapped[dict[str, str]]
     figures: Mapped[dict[str, Any]]
 

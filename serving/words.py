@@ -1,7 +1,8 @@
-"""How texts and numbers are said in Chinese and English; the texts themselves stand in words.toml."""
+"""How texts and numbers are said in Chinese and English; the texts themselves stand in words*.toml."""
 
 import datetime as dt
 import math
+import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,13 @@ LANGUAGES = ("zh", "en")
 MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
           "November", "December")  # fmt: skip
 
-WORDS: dict[str, dict[str, str]] = tomllib.loads((Path(__file__).parent / "words.toml").read_text(encoding="utf-8"))
+FILES = sorted(Path(__file__).parent.glob("words*.toml"))
+"""words.toml, and words_<subject>.toml for what is said in one place only."""
+CHINESE = re.compile("[\u4e00-\u9fff]")
+
+WORDS: dict[str, dict[str, str]] = {
+    key: texts for file in FILES for key, texts in tomllib.loads(file.read_text(encoding="utf-8")).items()
+}
 """Key -> {zh: ..., en: ...}."""
 
 
@@ -28,6 +35,14 @@ def both(key: str, values: Callable[[str], Mapping[str, Any]]) -> dict[str, str]
 def same(key: str, **values: Any) -> dict[str, str]:
     """Return a text in both languages whose placeholders don't depend on the language."""
     return {language: say(key, language, **values) for language in LANGUAGES}
+
+
+def one_language(text: str, language: str) -> str:
+    """Return one half of a message that says all twice, "A sentence. 一句话。"; a plain one is English, empty in zh."""
+    halves = re.fullmatch(r"(.*?[.:!?)])\s*([^\x00-\x7f].*[。：！？）])", text, re.DOTALL)
+    if halves:
+        return halves[1] if language == "en" else halves[2]
+    return text if language == "en" or CHINESE.search(text) else ""
 
 
 def joined(parts: Sequence[str], language: str) -> str:

@@ -26,8 +26,13 @@ from features.histories.store import load_histories
 from features.labels import labels
 from features.months import parse_month
 from tests.accept_assessment import assessed
+from tests.accept_door import door
+from tests.accept_effects import effects, training_effect
 from tests.accept_intervals import intervals
+from tests.accept_mentoring import mentored
 from tests.accept_monitor import monitored_forces
+from tests.accept_rest import rested
+from tests.accept_reviewers import reviewers
 from tests.accept_treated import treated
 from tests.test_real_histories import CHICAGO
 from training.dataset import MOST_ROWS, TrainingSet, training_set
@@ -164,7 +169,13 @@ PARTS = {
     "monitor": lambda _: starmap(Row, monitored_forces()),
     "intervals": lambda home: starmap(Row, intervals(home)),
     "treated": lambda _: starmap(Row, treated()),
+    "rest": lambda _: starmap(Row, rested()),
+    "mentoring": lambda _: starmap(Row, mentored()),
     "assessment": lambda _: starmap(Row, assessed()),
+    "effects": lambda _: starmap(Row, effects()),
+    "training_effect": lambda home: starmap(Row, training_effect(home)),
+    "reviewers": lambda home: starmap(Row, reviewers(home)),
+    "door": lambda _: starmap(Row, door()),
 }
 
 

@@ -4,6 +4,7 @@ import calendar
 import datetime as dt
 import math
 from collections import defaultdict
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -21,13 +22,18 @@ def end_of(month: int) -> dt.date:
 
 
 def reference_rows(
-    profile: Profile, roster: pd.DataFrame, events: pd.DataFrame, as_of: int
+    profile: Profile, roster: pd.DataFrame, events: pd.DataFrame, as_of: int, *, barred: Collection[str] = ()
 ) -> dict[str, dict[str, float]]:
-    """Features of every cohort member at one as-of; only rows recorded by its last day are looked at."""
+    """Features of every cohort member at one as-of; only rows recorded by its last day are looked at.
+
+    Of the ``barred`` no sensitive measure may be used, neither for themselves nor for others.
+    """
     postings = _postings(roster)
     members = _cohort(profile, postings, as_of)
     live = _live_rows(events, end_of(as_of))
-    people = {name: _Person(profile, live.get(name, []), postings[name], as_of) for name in postings}
+    people = {
+        name: _Person(profile, live.get(name, []), postings[name], as_of, barred=name in barred) for name in postings
+    }
     out: dict[str, dict[str, float]] = {}
     for name, (post, unit) in members.items():
         row = people[name].features()
@@ -39,7 +45,7 @@ def reference_rows(
                     people[name].level(key, window), [p.level(key, window) for p in peers]
                 )
                 row[f"{key}__unit__{window}m"] = _unit([p.level(key, window) for p in others])
-        out[name] = row
+        out[name] = {key: math.nan if people[name].hides(key) else value for key, value in row.items()}
     return out
 
 
@@ -70,7 +76,7 @@ def _live_rows(events: pd.DataFrame, day: dt.date) -> dict[str, list[dict[str, A
         key = number if pd.isna(row.event_id) else row.event_id
         began = None if pd.isna(row.began_on) else row.began_on.date()
         chains[key].append({"officer": row.officer_id, "measure": row.measure, "day": row.occurred_on.date(),
-                            "value": row.value, "recorded": recorded, "began": began})  # fmt: skip
+                            "value": row.value, "recorded": recorded, "began": began, "empty": False})  # fmt: skip
     live: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for rows in chains.values():
         rows.sort(key=lambda row: row["recorded"])
@@ -78,15 +84,27 @@ def _live_rows(events: pd.DataFrame, day: dt.date) -> dict[str, list[dict[str, A
         if math.isnan(last["value"]):
             if len(rows) > 1:
                 continue  # retracted
-            last = {**last, "value": 1.0}
+            last = {**last, "value": 1.0, "empty": True}
         live[last["officer"]].append(last)
     return live
 
 
 class _Person:
-    def __init__(self, profile: Profile, rows: list[dict[str, Any]], postings: list[Any], as_of: int) -> None:
-        self.profile, self.rows, self.as_of = profile, rows, as_of
+    def __init__(
+        self, profile: Profile, rows: list[dict[str, Any]], postings: list[Any], as_of: int, *, barred: bool
+    ) -> None:
+        self.profile, self.rows, self.as_of, self.barred = profile, rows, as_of, barred
         self.start = month_of(postings[0][0])
+
+    def hides(self, feature: str) -> bool:
+        """Whether a feature draws on health data that may not be used."""
+        group, settings = feature.split("__")[0], self.profile.settings
+        of = {group}
+        if group in settings.rates:
+            of = {settings.rates[group].of, settings.rates[group].per}
+        if group in settings.sequences:
+            of = {settings.sequences[group].first, settings.sequences[group].then}
+        return self.barred and any(key in self.profile.measures and self.profile.measures[key].sensitive for key in of)
 
     def of(self, key: str) -> list[dict[str, Any]]:
         return [row for row in self.rows if row["measure"] == key]
@@ -98,12 +116,13 @@ class _Person:
             end = month_of(row["day"])
             start = month_of(row["began"]) if row["began"] and kind == "sum" else end
             for month in range(start, end + 1):
-                cells[month].append((row["day"], row["recorded"], row["value"] / (end - start + 1)))
+                # of two rows of one day an empty one is the last
+                cells[month].append((row["day"], row["recorded"], row["empty"], row["value"] / (end - start + 1)))
         fold = {
-            "sum": lambda rows: sum(row[2] for row in rows),
-            "mean": lambda rows: sum(row[2] for row in rows) / len(rows),
-            "max": lambda rows: max(row[2] for row in rows),
-            "last": lambda rows: max(rows)[2],
+            "sum": lambda rows: sum(row[3] for row in rows),
+            "mean": lambda rows: sum(row[3] for row in rows) / len(rows),
+            "max": lambda rows: max(row[3] for row in rows),
+            "last": lambda rows: max(rows)[3],
         }
         return {month: fold[kind](rows) for month, rows in cells.items()}
 
@@ -125,6 +144,8 @@ class _Person:
         return sum(value for _, value in observed) / len(observed) if observed else math.nan
 
     def level(self, key: str, window: int) -> float:
+        if self.hides(key):
+            return math.nan
         return self.total(key, window) if self.profile.measures[key].aggregate == "sum" else self.mean(key, window)
 
     def features(self) -> dict[str, float]:

@@ -9,10 +9,11 @@ from axe_playwright_python.sync_playwright import Axe
 from features.assessment.assess import assess
 from serving.app import create_app
 from serving.assessed.storing import store_assessment
-from serving.commands import bind
 from serving.database import open_database
+from serving.running import bind
 from tests.assessment_force import NOW, force, work
-from tests.test_pages_browser import SERIOUS, WIDTHS, browser
+from tests.serving_fixtures import sign_in
+from tests.test_pages_browser import SERIOUS, WIDTHS, Served, browser
 
 __all__ = ["browser"]
 pytestmark = pytest.mark.browser
@@ -30,7 +31,7 @@ def address(tmp_path_factory):
     server = uvicorn.Server(uvicorn.Config(create_app(home, engine), log_level="error", access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
     thread.start()
-    yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+    yield Served(f"http://127.0.0.1:{bound.getsockname()[1]}", sign_in(engine, "hr"))
     server.should_exit = True
     thread.join()
     engine.dispose()
@@ -40,6 +41,7 @@ def address(tmp_path_factory):
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_no_page_has_a_serious_barrier_or_sticks_out(browser, address, width, language):
     context = browser.new_context(viewport={"width": width, "height": 900})
+    context.add_cookies([address.cookie])
     page = context.new_page()
     for path in PAGES:
         page.goto(f"{address}{path}{'&' if '?' in path else '?'}lang={language}")
@@ -52,6 +54,7 @@ def test_no_page_has_a_serious_barrier_or_sticks_out(browser, address, width, la
 
 def test_a_person_is_reached_from_the_force_without_javascript(browser, address):
     context = browser.new_context(viewport={"width": WIDTHS["narrow"], "height": 900}, java_script_enabled=False)
+    context.add_cookies([address.cookie])
     page = context.new_page()
     page.goto(f"{address}/cockpit?lang=zh")
     page.get_by_role("link", name="U0").first.click()
@@ -65,6 +68,7 @@ def test_a_person_is_reached_from_the_force_without_javascript(browser, address)
 
 def test_paper_shows_what_is_folded_and_no_controls(browser, address):
     context = browser.new_context(viewport={"width": 800, "height": 1100})
+    context.add_cookies([address.cookie])
     page = context.new_page()
     page.goto(f"{address}/officers/P07/cockpit?lang=zh")
     page.emulate_media(media="print")

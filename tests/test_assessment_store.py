@@ -12,6 +12,7 @@ from features.assessment.export import as_records
 from features.assessment.ground.assessable import assessable
 from features.assessment.opened import opened
 from features.months import month_end, month_of_day
+from serving.access.sight import WHOLE
 from serving.assessed import reading
 from serving.assessed.opening import behind
 from serving.assessed.storing import LETTER, OF_PERSONS, consented, store_assessment
@@ -43,15 +44,15 @@ def test_what_is_read_back_is_what_was_assessed(store: Engine, found: Assessment
         head = reading.head_of(session, None)
         assert (head.as_of, head.officers) == (month_end(NOW), 24)
         for name in ("units", "warnings", "leaders", "lint", "force_months"):
-            told = [_rounded(row) for row in reading.rows_of(session, head, name)]
+            told = [_rounded(row) for row in reading.rows_of(session, WHOLE, head, name)]
             assert sorted(told, key=str) == sorted(_told(found.tables[name]), key=str)
-        report = reading.report_of(session, head, "P07")
+        report = reading.report_of(session, WHOLE, head, "P07")
         people = found.tables["people"]
         assert report.levels == _told(people[people["officer_id"] == "P07"])[0]
         for name in OF_PERSONS:
             own = found.tables[name]
             assert report.rows(name) == _told(own[own["officer_id"] == "P07"]), name
-        assert reading.report_of(session, head, "nobody") is None
+        assert reading.report_of(session, WHOLE, head, "nobody") is None
 
 
 def test_the_same_month_again_takes_the_place_of_the_earlier(store: Engine, found: Assessment) -> None:
@@ -71,7 +72,7 @@ def test_a_month_that_fails_to_be_stored_leaves_the_earlier_one(store: Engine, f
     with pytest.raises((StatementError, TypeError)):
         store_assessment(broken, store)
     with transaction(store, writes=False) as session:
-        assert reading.report_of(session, reading.head_of(session, None), "P07") is not None
+        assert reading.report_of(session, WHOLE, reading.head_of(session, None), "P07") is not None
 
 
 def test_an_open_objection_to_a_record_shows_the_warning_as_appealed(store: Engine, found: Assessment) -> None:
@@ -83,8 +84,8 @@ def test_an_open_objection_to_a_record_shows_the_warning_as_appealed(store: Engi
         )  # fmt: skip
     with transaction(store, writes=False) as session:
         head = reading.head_of(session, None)
-        assert [row["state"] for row in reading.warnings_of(session, head)] == ["appealed"]
-        assert reading.report_of(session, head, "P00").rows("warnings")[0]["state"] == "appealed"
+        assert [row["state"] for row in reading.warnings_of(session, WHOLE, head)] == ["appealed"]
+        assert reading.report_of(session, WHOLE, head, "P00").rows("warnings")[0]["state"] == "appealed"
 
 
 def test_a_letter_follows_the_consent_and_its_withdrawal(store: Engine) -> None:

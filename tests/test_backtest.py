@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from features.engine import feature_rows
 from features.errors import Refusal
 from features.histories.tables import Histories
-from features.months import last_day, parse_month
+from features.months import last_day, month_text, parse_month
 from serving.cli import main
 from tests.training_force import small_force
 from training.dataset import training_months, training_set
@@ -19,6 +19,8 @@ from training.fitting import fit
 from training.judging import backtest_report
 from training.judging.backtest import _walks, run_backtest, steps_of, what_came
 from training.judging.followed import Outcomes, followed, weighted_median
+from training.judging.ranked import bounds_of, gain
+from training.models.scoring import score_cohort
 
 FIRST, LAST = parse_month("2021-04"), parse_month("2022-04")
 MONTHS = list(range(FIRST, LAST + 1))
@@ -181,3 +183,26 @@ def test_a_command_whose_months_run_backwards_is_refused(made_home):
     words = ["backtest", "--risk", "burnout", "--from", "2024-08", "--to", "2024-06"]
     answer = CliRunner().invoke(main, ["--home", str(made_home), *words])
     assert (answer.exit_code, "is after" in answer.stderr) == (2, True)
+
+
+def test_who_has_insufficient_evidence_is_on_neither_list_as_when_the_model_serves(force):
+    """Bounds that let hardly half of the force through: the lists are those that scoring gives, the rule's beside."""
+    until = MONTHS[-1] - 4
+    rows = training_set(force, "collapse", until=until)
+    made = replace(fit(rows, force.profile).model("collapse"), card={"until": month_text(until)})
+    middle = np.nanquantile(rows.values[:, rows.columns(made.names)], 0.7, axis=0)
+    limits = replace(bounds_of(rows, made.names, gain(made)), highest=tuple(middle.tolist()), most_outside=0.3)
+    model = replace(made, bounds=limits)
+    months = [until, until + 1]
+    found = run_backtest(force, "collapse", months, model=model)
+    label = what_came(force, "collapse", months).label
+    for place, month in enumerate(months):
+        cohort = score_cohort(force, model, month)
+        listed = cohort.officer[(cohort.rank > 0) & (cohort.rank <= 10)]
+        assert 10 < found.unranked[place] == int((cohort.rank == 0).sum()) < len(cohort) - 10
+        assert found.model.months[place].hits == np.nansum(label[place, listed])
+    assert f"{sum(found.unranked)} persons in all months" in backtest_report.text(found)
+    assert backtest_report.month_rows(found)[0]["unranked"] == found.unranked[0]
+    everyone = run_backtest(force, "collapse", months, model=made)
+    assert everyone.unranked == (0, 0)
+    assert everyone.rule.months[0].length == found.rule.months[0].length == 10

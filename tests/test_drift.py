@@ -195,6 +195,16 @@ def test_a_file_of_persons_with_an_event_only_is_seen_and_a_whole_one_is_not() -
     assert found.expected > 50
 
 
+def test_officers_hired_after_the_month_that_is_looked_at_do_not_hide_such_a_file() -> None:
+    roster, events = _export(officers=600, months=24)
+    struck = set(events.loc[events["measure"] == "collapse", "officer_id"])
+    later = roster[~roster["officer_id"].isin(struck)].assign(valid_from=pd.Timestamp("2024-06-01"))
+    only = pd.concat([roster[roster["officer_id"].isin(struck)], later])
+    known = _histories(only, events[events["officer_id"].isin(struck)]).until(parse_month("2021-12"))
+    (found,) = artefacts(known)
+    assert (found.subject, found.people, found.without) == ("collapse", len(struck), 0)
+
+
 def test_the_estimate_holds_the_figure_that_comes_where_probabilities_are_true() -> None:
     generator = np.random.default_rng(3)
     inside = 0

@@ -1,5 +1,7 @@
 """The efficiency index: long cases, exempt time, weights and shrinkage."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -50,6 +52,21 @@ def test_a_long_case_that_is_not_closed_yet_is_known_by_its_record_in_hand() -> 
     given = detectives(in_hand, quiet={"P00": "2021-07", "P01": "2021-07"})
     assert decline(given, "P00", "2021-06", until="2021-09") != 1
     assert decline(given, "P01", "2021-06", until="2021-09") == 1
+
+
+def test_a_health_record_that_spans_months_is_no_long_work_and_moves_no_index() -> None:
+    treated = ("P00", "strain_survey", "2022-01-20", 7, "2022-01-20", "2021-07-02", "TREATED")
+    given, plain = (detectives(extra, quiet={"P00": "2021-07", "P01": "2021-07"}) for extra in ([treated], []))
+    assert decline(given, "P00", "2021-06") == 1
+    np.testing.assert_array_equal(index_of(given), index_of(plain))
+
+
+def test_time_off_under_a_health_measure_has_no_part_in_the_index() -> None:
+    given = detectives([("P00", "strain_survey", "2021-07-20", 25)], quiet={})
+    measures = dict(given.profile.measures)
+    measures["strain_survey"] = measures["strain_survey"].model_copy(update={"exempt": True, "aggregate": "sum"})
+    profile = given.profile.model_copy(update={"measures": measures})
+    np.testing.assert_array_equal(index_of(replace(given, profile=profile)), index_of(detectives([], quiet={})))
 
 
 def test_a_decline_is_unknown_until_its_horizon_is_over() -> None:

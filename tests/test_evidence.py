@@ -5,17 +5,21 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from fastapi.testclient import TestClient
 
 from features.engine import feature_rows
 from features.months import parse_month
 from serving import queries
+from serving.access.sight import WHOLE
 from serving.app import create_app
 from serving.database import open_database, transaction
+from serving.tables import Score
+from tests.serving_fixtures import signed_in_client
 from tests.training_force import SmallForce, small_force
 from training.dataset import training_set
 from training.fitting import fit
-from training.guards import bounds_of, coverage, evidence_audit, gain, guarded
+from training.guards import coverage, evidence_audit, guarded
+from training.judging.metrics import figures
+from training.judging.ranked import bounds_of, gain
 from training.judging.validation import judged_folds, validate
 from training.models.evidence import LITTLE_HISTORY, SUFFICIENT, UNLIKE_TRAINING, Bounds, bounds
 from training.models.risk_model import RiskModel
@@ -120,7 +124,7 @@ def test_the_report_says_how_the_abstained_fared(rows, model, force):
     profile = force.histories().profile
     folds = judged_folds(rows, profile)
     found = validate(rows, folds, profile, RECIPE, with_rivals=False)
-    audit = evidence_audit(model, rows, folds, found)
+    audit = evidence_audit(found)
     assert audit.rows == len(found)
     assert "insufficient evidence" in audit.lines()[0]
     assert set(audit.card()) == {"rows", "shares", "log_loss", "expected_to_seen", "worse"}
@@ -139,21 +143,44 @@ def test_strangers_have_the_worse_probabilities(rows, model, force):
     others = 10 * rows.values[generator.permutation(len(rows))]
     strange = replace(rows, values=np.where(odd[:, None], others, rows.values))
     found = validate(strange, folds[-1:], profile, RECIPE, with_rivals=False)
-    audit = evidence_audit(model, strange, folds[-1:], found)
+    audit = evidence_audit(found)
     assert dict(audit.shares)[UNLIKE_TRAINING] > 0.05
     assert audit.worse.low > 0
     assert "worse" in " ".join(audit.lines())
+    assert "left out of the figures above" in audit.lines()[0]
+
+
+def test_the_judged_list_is_the_served_one_without_those_who_are_not_ranked(rows, force):
+    """The highest probabilities of the newest fold are strangers': they take no place on the list that is judged."""
+    profile = force.histories().profile
+    folds = judged_folds(rows, profile)
+    whole = validate(rows, folds, profile, RECIPE)
+    month = folds[-1].test[-1]
+    here = whole.as_of == month
+    strange = here & (whole.probability >= np.sort(whole.probability[here])[-5])
+    marked = replace(whole, evidence=np.where(strange, UNLIKE_TRAINING, SUFFICIENT))
+    found = marked.ranked()
+    rest = np.flatnonzero(here & ~strange)
+    served = rest[np.argsort(-whole.probability[rest], kind="stable")[: whole.capacities[month]]]
+    last = next(each for each in found.judged() if month in each.as_of)
+    kept = last.as_of == month
+    one = replace(last, **{name: getattr(last, name)[kept] for name in ("officer", "as_of", "label", "score")})
+    figure = figures([one], np.ones((1, len(force.roster))), capacities=found.capacities)["precision_capacity"]
+    assert figure.value == pytest.approx(whole.label[served].mean())
+    assert found.capacities == whole.capacities
+    assert {len(score) for score in found.rivals.values()} == {len(found)} == {len(whole) - int(strange.sum())}
 
 
 def test_pages_and_answers_show_the_unranked_as_a_group_of_their_own(own_home):
     engine = open_database(own_home)
     with transaction(engine) as session:
-        batch = queries.batch_of(session, "burnout")
-        first, second = queries.entries(session, batch, limit=2)
+        batch = queries.batch_of(session, WHOLE, "burnout")
+        first, second = queries.entries(session, WHOLE, batch, limit=2)
         gone, next_one = first.score.officer_id, second.score.officer_id
-        first.score.rank, first.score.evidence = None, LITTLE_HISTORY
+        score = session.get_one(Score, (batch.id, gone))
+        score.rank, score.evidence = None, LITTLE_HISTORY
         cohort, risk = batch.cohort, batch.risk
-    with TestClient(create_app(own_home, engine), base_url="http://localhost", follow_redirects=False) as calls:
+    with signed_in_client(create_app(own_home, engine), engine, "wellness") as calls:
         told = calls.get(f"/api/v1/risk-lists/{risk}").json()
         own = calls.get(f"/api/v1/officers/{gone}").json()
         page, person = calls.get(f"/lists/{risk}").text, calls.get(f"/officers/{gone}?risk={risk}").text
@@ -167,7 +194,7 @@ def test_pages_and_answers_show_the_unranked_as_a_group_of_their_own(own_home):
     shown = sum(reason["contribution"] for reason in judged["reasons"] if reason["stable"])
     assert judged["base_value"] + shown + judged["other_influences"] == pytest.approx(judged["margin"])
     table, group = page.split("证据不足，不排名（1 人）")
-    assert gone not in table
+    assert gone not in table.split('<table class="people"')[1]  # above it stands who has left the list
     assert gone in group
     assert "在案记录太少" in group
     assert "当面谈话" in person

@@ -1,16 +1,19 @@
 """Good exports: what is stored, in which order, and what a second ingest changes."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 from features.errors import Refusal
 from features.histories.ingest import ingest
 from features.histories.store import load_histories, quarantined
 from features.histories.tables import Events, Histories, histories
 from features.profile import load_profile
+from serving.cli import main
 from tests.export_files import (
     EVENTS,
     MEASURES,
@@ -235,6 +238,48 @@ def test_an_unrelated_export_leaves_the_quarantine(tmp_path: Path) -> None:
     take_in(tmp_path, events=EVENTS + "P1,night_shift,2021-02-30,1,,,\n")
     take_in(tmp_path, name="next", events="officer_id,measure,occurred_on\nP1,case_closed,2022-01-01\n")
     assert [row["value"] for row in quarantined(tmp_path / "home")] == ["2021-02-30"]
+
+
+FOREIGN = "officer_id,measure,occurred_on\nP1,arrest,2022-01-01\nP1,stop,2022-01-02\nP1,case_closed,2022-01-01\n"
+
+
+def test_an_export_that_the_remembered_profile_hardly_knows_is_refused_by_name(tmp_path: Path) -> None:
+    take_in(tmp_path)
+    before = fingerprint(tmp_path / "home")
+    folder = write_export(tmp_path / "next", events=FOREIGN)
+    with pytest.raises(Refusal) as refused:
+        ingest(folder, home=tmp_path / "home", profile=None, strict=False)
+    said = refused.value.message()
+    assert "2 of 3 rows of the events have a measure that the profile 'small' (that the store remembers)" in said
+    assert "  - arrest\n  - stop" in said
+    assert "--profile" in said
+    assert fingerprint(tmp_path / "home") == before
+    named = ingest(folder, home=tmp_path / "home", profile=tmp_path / "profile", strict=False)
+    assert (named.events_new, len(named.quarantined)) == (1, 2)
+
+
+def test_posts_that_the_default_profile_does_not_know_are_refused_at_the_first_ingest(tmp_path: Path) -> None:
+    folder = write_export(tmp_path / "export", roster=ROSTER.replace("patrol", "desk"))
+    with pytest.raises(Refusal, match=r"of the roster have a post that the profile 'gongan' \(that is used where none"):
+        ingest(folder, home=tmp_path / "home", profile=None, strict=False)
+    assert not (tmp_path / "home").exists()
+
+
+def test_half_of_the_rows_may_be_unknown_to_the_remembered_profile(tmp_path: Path) -> None:
+    take_in(tmp_path)
+    half = "officer_id,measure,occurred_on\nP1,arrest,2022-01-01\nP1,case_closed,2022-01-01\n"
+    taken = ingest(write_export(tmp_path / "next", events=half), home=tmp_path / "home", profile=None, strict=False)
+    assert (taken.profile, len(taken.quarantined)) == ("small", 1)
+
+
+def test_every_ingest_says_which_profile_it_used(tmp_path: Path) -> None:
+    profile, folder = write_profile(tmp_path / "profile"), write_export(tmp_path / "export")
+    words = ["--home", str(tmp_path / "home"), "ingest", str(folder)]
+    first = CliRunner().invoke(main, [*words, "--profile", str(profile)])
+    again = CliRunner().invoke(main, words)
+    assert "under the profile 'small'" in first.stdout
+    assert "No --profile was given: checked by the profile 'small'" in again.stdout
+    assert json.loads(CliRunner().invoke(main, ["--json", *words]).stdout)["profile"] == "small"
 
 
 def test_strict_refuses_and_changes_nothing(tmp_path: Path) -> None:

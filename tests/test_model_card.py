@@ -148,7 +148,7 @@ def test_bins_of_the_calibration_curve_hold_all_rows_and_their_rates(trained):
     assert rate == pytest.approx(float(trained.found.label.mean()), abs=1e-5)
     assert all(one["low"] <= one["share"] <= one["high"] for one in bins)
     off = np.average([abs(one["mean"] - one["share"]) for one in bins], weights=[one["rows"] for one in bins])
-    assert off == pytest.approx(calibration_error(trained.found.label, trained.found.probability), abs=2e-3)
+    assert off == pytest.approx(calibration_error(trained.found.label, trained.found.probability), abs=3e-3)
 
 
 def test_precision_by_length_is_counted_by_hand(trained):

@@ -8,7 +8,6 @@ import pytest
 from click.testing import CliRunner
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import func, select
-from starlette.testclient import TestClient
 
 from features.errors import Refusal
 from features.months import month_end, month_text, parse_month
@@ -18,10 +17,9 @@ from serving.app import create_app
 from serving.cli import main
 from serving.database import open_database, transaction
 from serving.monitor import monitor, monitor_into_store
-from serving.monitored import CHECK, HOLD, STABLE
-from serving.tables import MonitorFindingRow, MonitorRun, Table
-from tests.serving_fixtures import last_month
-from tests.test_serving_store import postgres  # noqa: F401 - the fixture
+from serving.monitored import CHECK, HOLD, STABLE, UNJUDGED
+from serving.tables import MonitorFindingRow, MonitorRun
+from tests.serving_fixtures import last_month, signed_in_client
 from tests.training_force import small_force
 from training.dataset import training_set
 from training.fitting import fit
@@ -108,31 +106,38 @@ def test_nothing_recorded_later_changes_a_run(force, model):
     assert whole.as_json() == cut.as_json()
 
 
+def test_before_the_first_training_month_nothing_is_said_to_be_stable(force, model):
+    begins = parse_month(model.card["trained_on"]["from"])
+    found = monitor(force.histories(), [model], begins - 2)
+    assert found.findings == []
+    assert found.level == UNJUDGED
+    assert found.verdict["zh"].startswith("无法判断数值和评分有无变化")
+    assert "can't be said" in found.verdict["en"]
+    assert "there are 0, and 6 are needed" in found.verdict["en"]
+    assert "Stable" not in found.verdict["en"]
+    assert monitor(force.histories(), [model], END).figures["unjudged"] == []
+
+
+def test_without_a_model_only_what_arrives_is_judged(force):
+    found = monitor(force.histories(), [], END)
+    assert found.level == UNJUDGED
+    assert "no model serves yet" in found.verdict["en"]
+    assert "What arrives shows no hole." in found.verdict["en"]
+    assert "can't be seen" in monitor(force.histories(), [], parse_month("2020-06")).verdict["en"]
+
+
 def test_a_month_outside_the_store_is_refused(force, model):
     with pytest.raises(Refusal, match="outside the store"):
         monitor(force.histories(), [model], END + 12)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request, tmp_path):
-    if request.param == "sqlite":
-        engine = open_database(tmp_path)
-    else:
-        engine = open_database(tmp_path, request.getfixturevalue("postgres").get_uri())
-    yield engine
-    with engine.begin() as connection:
-        for table in reversed(Table.metadata.sorted_tables):
-            connection.execute(table.delete())
-    engine.dispose()
-
-
-def test_a_run_is_stored_whole_and_replaces_the_one_before(force, model, database):
+def test_a_run_is_stored_whole_and_replaces_the_one_before(force, model, store):
     events = force.events
     gone = (events["measure"] == "night") & (events["occurred_on"] >= pd.Timestamp("2023-11-01"))
-    monitor_into_store(_changed(force, events[~gone]), [model], END, database)
-    first = monitor_into_store(_changed(force, events[~gone]), [model], END, database)
-    monitor_into_store(force.histories(), [], END - 1, database)
-    with transaction(database) as session:
+    monitor_into_store(_changed(force, events[~gone]), [model], END, store)
+    first = monitor_into_store(_changed(force, events[~gone]), [model], END, store)
+    monitor_into_store(force.histories(), [], END - 1, store)
+    with transaction(store) as session:
         assert monitored.months_monitored(session) == [month_end(END), month_end(END - 1)]
         run = monitored.run_of(session)
         assert (run.as_of, run.level, run.verdict) == (month_end(END), HOLD, first.verdict)
@@ -161,12 +166,16 @@ def test_the_command_stores_and_the_page_and_metrics_show_it(own_home, given):
     told = CliRunner().invoke(main, ["--home", str(own_home), "monitor", "--as-of", month, "--risk", "burnout"])
     assert answer["verdict"]["en"][:20] in told.stdout
     engine = open_database(own_home)
-    with TestClient(create_app(own_home, engine), base_url="http://localhost") as client:
+    with signed_in_client(create_app(own_home, engine), engine, "wellness") as client:
         pages = {language: client.get("/monitor", params={"lang": language}) for language in ("zh", "en")}
         assert all(page.status_code == 200 for page in pages.values())
         assert answer["verdict"]["zh"] in pages["zh"].text
         assert answer["verdict"]["en"].replace("'", "&#39;") in pages["en"].text
         assert "夜班" in pages["zh"].text
+        for language, says in (("zh", "此模型未通过门槛"), ("en", "did not pass the gate")):  # the tests forced them
+            assert pages[language].text.count(says) == 2
+        assert "the tests serve a model that was never judged on folds" in pages["en"].text
+        assert " · 训练时" not in pages["zh"].text
         picture = client.get("/monitor/arrivals.svg", params={"size": "narrow"})
         assert (picture.status_code, picture.headers["content-type"]) == (200, "image/svg+xml")
         metrics = client.get("/metrics")
@@ -179,7 +188,7 @@ def test_the_command_stores_and_the_page_and_metrics_show_it(own_home, given):
 
 def test_an_empty_store_says_what_to_run(own_home):
     engine = open_database(own_home)
-    with TestClient(create_app(own_home, engine), base_url="http://localhost") as client:
+    with signed_in_client(create_app(own_home, engine), engine, "wellness") as client:
         assert "jingxing monitor --as-of" in client.get("/monitor").text
         assert client.get("/monitor/arrivals.svg").status_code == 404
         assert "jingxing_monitor_runs 0.0" in client.get("/metrics").text

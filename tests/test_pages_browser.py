@@ -9,9 +9,10 @@ import uvicorn
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
+from serving.access.caller import COOKIE
 from serving.app import create_app
-from serving.commands import bind
-from tests.serving_fixtures import in_ci
+from serving.running import bind
+from tests.serving_fixtures import in_ci, sign_in
 
 pytestmark = pytest.mark.browser
 
@@ -32,7 +33,7 @@ def address(made_home, engine):
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
     thread.start()
-    yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+    yield Served(f"http://127.0.0.1:{bound.getsockname()[1]}", sign_in(engine, "wellness"))
     server.should_exit = True
     thread.join()
 
@@ -47,8 +48,18 @@ def browser():
         found.close()
 
 
-def _opened(browser, width, *, javascript=False):
+class Served(str):
+    """The address of a running service, with the cookie of somebody who is signed in."""
+
+    def __new__(cls, address, secret):
+        served = super().__new__(cls, address)
+        served.cookie = {"name": COOKIE, "value": secret, "url": address}
+        return served
+
+
+def _opened(browser, address, width, *, javascript=False):
     context = browser.new_context(viewport={"width": width, "height": 900}, java_script_enabled=javascript)
+    context.add_cookies([address.cookie])
     page = context.new_page()
     page.asked, page.broken = [], []
     page.on("request", lambda request: page.asked.append(request.url))
@@ -59,7 +70,7 @@ def _opened(browser, width, *, javascript=False):
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS.keys())
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_from_the_list_to_a_person_without_javascript_and_without_leaving_the_host(browser, address, width, language):
-    page = _opened(browser, width)
+    page = _opened(browser, address, width)
     page.goto(f"{address}/?lang={language}")
     assert "/lists/" in page.url
     assert page.locator("html").get_attribute("lang") == ("zh-CN" if language == "zh" else "en")
@@ -98,7 +109,7 @@ def _drawn(page):
 
 
 def test_filters_work_without_javascript(browser, address):
-    page = _opened(browser, WIDTHS["wide"])
+    page = _opened(browser, address, WIDTHS["wide"])
     page.goto(f"{address}/lists/burnout?lang=zh")
     unit = page.locator("select[name=unit] option").nth(1).inner_text()
     page.locator("select[name=unit]").select_option(unit)
@@ -111,7 +122,7 @@ def test_filters_work_without_javascript(browser, address):
 
 
 def test_the_keyboard_reaches_the_content_and_the_first_person(browser, address):
-    page = _opened(browser, WIDTHS["wide"])
+    page = _opened(browser, address, WIDTHS["wide"])
     page.goto(f"{address}/lists/burnout?lang=zh")
     page.keyboard.press("Tab")
     assert page.locator(".skip:focus").count() == 1
@@ -129,7 +140,7 @@ def test_the_keyboard_reaches_the_content_and_the_first_person(browser, address)
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS.keys())
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_axe_finds_no_serious_barrier(browser, address, width, language):
-    page = _opened(browser, width, javascript=True)
+    page = _opened(browser, address, width, javascript=True)
     page.goto(f"{address}/lists/burnout?lang={language}")
     person = page.locator(".people tbody .officer a").first.get_attribute("href")
     for path in ("/lists/burnout", person, "/notice"):

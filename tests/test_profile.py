@@ -86,6 +86,14 @@ def test_an_unknown_profile_is_refused_with_the_built_in_names() -> None:
         load_profile("nowhere")
 
 
+@pytest.mark.parametrize("part", ["bonus: {strain: 1}", "in_hand: [strain]"])
+def test_a_sensitive_measure_lifts_no_index(tmp_path: Path, part: str) -> None:
+    secret = MEASURES + "strain: {dimension: wellbeing, sensitive: true}\n"
+    posts = f"desk: {{label: {{zh: 内勤, en: Desk}}, {part}}}\n"
+    with pytest.raises(Refusal, match="sensitive"):
+        load_profile(profile_folder(tmp_path, measures=secret, posts=posts))
+
+
 def test_a_sensitive_measure_can_not_be_an_indicator(tmp_path: Path) -> None:
     secret = MEASURES + "strain: {dimension: wellbeing, sensitive: true}\n"
     with pytest.raises(Refusal, match="sensitive"):

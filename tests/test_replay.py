@@ -10,14 +10,18 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import func, select, update
 
+from features.cohort import cohort
 from features.errors import Refusal
 from features.histories.ingest import ingest
 from features.histories.store import load_histories
 from features.histories.versions import VERSIONS_KEPT, keep_version, known_digest, under
-from features.months import month_end, month_of_day, month_text, parse_month
+from features.months import NO_DAY, last_day, month_end, month_of_day, month_text, parse_month
 from serving import lists, queries
+from serving.access.audit import Actor
+from serving.access.sight import WHOLE
 from serving.cli import main
 from serving.database import open_database, transaction
+from serving.decisions.publishing import publish
 from serving.lists import RUNS_KEPT, store_list
 from serving.replay import change_between, past_list, replay
 from serving.scoring import score_into_store
@@ -138,7 +142,7 @@ def test_after_a_change_backwards_the_kept_version_still_rebuilds_the_list(home,
 def test_a_value_changed_by_hand_is_named(home, store):
     _score(home, store, "1")
     with transaction(store) as session:
-        batch = queries.batch_of(session, RISK)
+        batch = queries.batch_of(session, WHOLE, RISK)
         first = session.scalar(select(Score).where(Score.batch_id == batch.id, Score.rank == 1))
         first.probability = np.nextafter(first.probability, 1.0).item()
     found = replay(home, _past(store))
@@ -174,7 +178,7 @@ def test_only_so_many_earlier_scorings_are_kept(store):
             store_list(session, _list(version=str(version)))
     with transaction(store) as session:
         kept = sorted(session.scalars(select(SupersededList.run)))
-        assert queries.batch_of(session, "burnout").run == RUNS_KEPT + 3
+        assert queries.batch_of(session, WHOLE, "burnout").run == RUNS_KEPT + 3
     assert kept == list(range(3, RUNS_KEPT + 3))
 
 
@@ -261,6 +265,75 @@ def test_the_digest_does_not_depend_on_the_order_of_measures():
     profile = given.profile.model_validate({**given.profile.model_dump(), "measures": turned})
     assert profile.measure_keys == given.profile.measure_keys[::-1]
     assert known_digest(under(given, profile), as_of) == known_digest(given, as_of)
+
+
+def test_what_a_later_posting_says_of_hiring_was_not_known_before():
+    """The roster gains a posting after the as-of with another day of hiring: the list of then is still rebuilt."""
+    given = random_force(2)
+    as_of = int(month_of_day(given.last_recorded)) - 6
+    before, postings = known_digest(given, as_of), given.postings
+    place = int(np.flatnonzero(postings.first <= last_day(as_of))[-1])
+    added = {name: np.insert(getattr(postings, name), place + 1, getattr(postings, name)[place]) for name in
+             ("officer", "post", "unit", "last")}  # fmt: skip
+    first = np.insert(postings.first, place + 1, last_day(as_of) + 20).astype(np.int32)
+    for told in (NO_DAY, postings.first[0] - 900):
+        hired = np.insert(postings.hired, place + 1, told).astype(np.int32)
+        people = given.people.iloc[[*range(place + 1), *range(place, len(given.people))]].reset_index(drop=True)
+        later = replace(given, postings=replace(postings, **added, first=first, hired=hired), people=people)
+        assert known_digest(later, as_of) == before
+        assert np.array_equal(cohort(later, as_of).tenure, cohort(given, as_of).tenure, equal_nan=True)
+
+
+def test_versions_of_published_lists_are_kept_for_ever(home):
+    kept = home / "var" / "replay"
+    for number in range(VERSIONS_KEPT + 3):
+        (kept / f"u{number:06d}").mkdir(parents=True)
+    keep_version(home, needed={"u000001"})
+    assert (kept / "u000001").is_dir()
+    assert not (kept / "u000000").exists()
+    assert len(list(kept.iterdir())) == VERSIONS_KEPT + 1
+
+
+def test_scoring_keeps_the_versions_that_published_lists_need(home):
+    engine, kept = open_database(home), home / "var" / "replay"
+    _score(home, engine, "1")
+    with transaction(engine) as session:
+        batch = queries.batch_of(session, WHOLE, RISK)
+        publish(session, Actor("somebody", "wellness"), batch)
+    for number in range(VERSIONS_KEPT + 1):
+        (kept / f"w{number:06d}").mkdir()  # newer than the one that was published
+    _score(home, engine, "1", AS_OF - 1)
+    assert (kept / batch.histories_version).is_dir()
+    assert not (kept / "w000000").exists()
+    engine.dispose()
+
+
+@pytest.mark.parametrize("served", [None, {"since": "2024-01-01", "by": "a", "reason": "why", "forced": True}])
+def test_a_superseded_list_still_says_by_whose_word_its_model_served(store, served):
+    for version in ("1", "2"):
+        with transaction(store) as session:
+            store_list(session, replace(_list(version=version), served=served if version == "1" else None))
+    with transaction(store) as session:
+        assert past_list(session, "burnout", JUNE, run=1).served == served
+        assert past_list(session, "burnout", JUNE).served is None
+
+
+@pytest.mark.parametrize(
+    ("risk", "month", "run", "says"),
+    [
+        ("burnout", JUNE, 2, "Run 2 of the list of 'burnout' at 2024-06 is no longer kept: the newest 12"),
+        ("burnout", JUNE, 99, "no run 99"),
+        ("burnout", JUNE - 1, None, "was ever made at 2024-05"),
+        ("nothing", JUNE, None, "No list of a risk 'nothing' was ever made.\nThere are lists of: burnout."),
+    ],
+)
+def test_a_list_that_is_not_there_is_refused_with_what_is(store, risk, month, run, says):
+    for version in range(RUNS_KEPT + 3):
+        with transaction(store) as session:
+            store_list(session, _list(version=str(version)))
+    with transaction(store) as session, pytest.raises(Refusal) as refused:
+        past_list(session, risk, month, run=run)
+    assert says in refused.value.message()
 
 
 def test_kept_versions_take_no_room_and_only_so_many_are_kept(home):

@@ -12,11 +12,12 @@ from features.months import month_end, parse_month
 from serving.access.audit import Actor, faults
 from serving.access.tables import AuditRow
 from serving.database import transaction
-from serving.decisions.flags import flag_of, raise_flags
+from serving.decisions.flags import flag_of, flags_of, raise_flags
 from serving.decisions.reviews import Decision, Verdict, agreeing, decide, feedback_by_measure, give_feedback
 from serving.decisions.tables import Flag, Review
 from serving.lists import ScoredList, ScoredPerson, store_list
 from serving.problems import Kind, Problem
+from serving.tables import Batch
 
 JUNE = parse_month("2024-06")
 CHEN = Actor("chen", "wellness")
@@ -192,3 +193,36 @@ def test_reviewers_in_several_processes_lose_nothing_and_decide_nothing_twice(st
             session.scalar(select(func.count()).select_from(AuditRow).where(AuditRow.action == "flag decided")) == 100
         )
         assert faults(session) == []
+
+
+def test_a_draft_scored_anew_takes_back_what_only_it_had_raised_and_nobody_decided(store):
+    listed(store, JUNE, people="abc")
+    decided(store, verdict(flags(store)["b"], Decision.WATCH))
+    listed(store, JUNE, people="ad")
+    found = flags(store)
+    assert {name: flag.status for name, flag in found.items()} == {
+        "a": "open", "b": "watched", "c": "expired", "d": "open",
+    }  # fmt: skip
+    listed(store, JUNE, people="abc")
+    assert {name: flag.status for name, flag in flags(store).items()} == {
+        "a": "open", "b": "watched", "c": "open", "d": "expired",
+    }  # fmt: skip
+
+
+def test_an_earlier_month_scored_later_raises_and_ends_no_flag(store):
+    listed(store, JUNE, people="ab")
+    listed(store, JUNE + 5, people="c")
+    before = {name: (flag.status, flag.renewed_on) for name, flag in flags(store).items()}
+    assert listed(store, JUNE, people="ab").new == 0
+    assert listed(store, JUNE + 1, people="xy").new == 0
+    assert {name: (flag.status, flag.renewed_on) for name, flag in flags(store).items()} == before
+
+
+def test_flags_of_a_past_list_are_those_that_lived_then(store):
+    listed(store, JUNE, people="ab")
+    listed(store, JUNE + 1, people="b")
+    with transaction(store) as session:
+        june = session.scalars(select(Batch).where(Batch.as_of == month_end(JUNE))).one()
+        july = session.scalars(select(Batch).where(Batch.as_of == month_end(JUNE + 1))).one()
+        assert set(flags_of(session, june, ["a", "b"])) == {"a", "b"}
+        assert set(flags_of(session, july, ["a", "b"])) == {"b"}

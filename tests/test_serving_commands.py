@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from features.console import Console
 from features.errors import Refusal
 from serving.cli import COMMANDS, main
-from serving.commands import bind
 from serving.demo import demo_home, start_afresh
+from serving.running import bind
 
 
 def test_help_lists_every_command_and_loads_no_heavy_library():
@@ -43,10 +43,10 @@ def test_an_unknown_command_is_wrong_usage():
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.7", "::", "example.org", ""])
-def test_only_loopback_addresses_are_bound(host, tmp_path):
+def test_without_tls_or_a_proxy_only_loopback_addresses_are_bound(host, tmp_path):
     answer = CliRunner().invoke(main, ["--home", str(tmp_path), "serve", "--host", host])
     assert answer.exit_code == 1
-    assert "no sign-in yet" in answer.stderr
+    assert "without TLS" in answer.stderr
     assert "127.0.0.1" in answer.stderr
 
 

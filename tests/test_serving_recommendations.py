@@ -1,27 +1,31 @@
-"""Recommendations: what is due by right, what answers a risk, one mentor each, and who decides."""
+"""Recommendations: what is due by right, what answers a risk, who is offered a mentor, and who decides."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
 
+from features.assessment.ground.assessable import assessable
+from features.assessment.ground.levels import monthly_scores
+from features.assessment.leaders import leaders
 from features.profile import load_profile
-from serving.recommendations import Flag, Situation, recommend
+from serving.recommendations import Flag, Leader, Situation, recommend, situations
+from tests.serving_fixtures import last_month
 
 PROFILE = load_profile("gongan")
-POSTS = {"criminal_investigation": 0, "patrol": 1}
 
 
 def _situation(
-    columns: Mapping[str, Sequence[float]], *, people: int, leading: Sequence[int] = (), supervisors=None, post=None
+    columns: Mapping[str, Sequence[float]],
+    *,
+    people: int,
+    leading: Mapping[str, str] | None = None,
 ) -> Situation:
     return Situation(
         profile=PROFILE,
         officer_ids=tuple(f"P{number}" for number in range(people)),
-        post=np.asarray(post or [0] * people, dtype=np.int32),
-        supervisors=supervisors or {},
         columns={name: np.asarray(values, dtype=np.float32) for name, values in columns.items()},
-        leading_months=np.asarray(leading or [0] * people, dtype=np.int64),
+        leading={name: Leader(earns, {"zh": "前 10%", "en": "best 10%"}) for name, earns in (leading or {}).items()},
     )
 
 
@@ -104,41 +108,34 @@ def test_a_right_and_a_risk_make_one_offer_with_both_reasons():
     assert sum(each.action == "counselling" for each in offers) == 1
 
 
-def _force(levels, **more):
-    columns = {"efficiency__level__12m": levels, "tenure__months": [60.0] * len(levels)}
-    return _situation(columns, people=len(levels), **more)
-
-
-def _mentors(offers):
-    return {offer.officer_id: offer.mentor_id for offer in offers if offer.kind == "mentoring"}
-
-
-def test_the_highest_on_the_list_gets_the_best_star_and_nobody_two_mentees():
-    levels = [-2.0, -1.5, 2.0, 1.8, 0.0, 0.1, -0.1, 0.2]
-    flags = {"P1": [_flag("efficiency_decline", rank=1)], "P0": [_flag("efficiency_decline", rank=2)]}
-    assert _mentors(recommend(_force(levels), flags)) == {"P1": "P2", "P0": "P3"}
-    flags["P6"] = [_flag("efficiency_decline", rank=3)]
-    assert _mentors(recommend(_force(levels), flags))["P6"] is None
+def test_everybody_warned_of_decline_is_offered_a_mentor_who_is_matched_elsewhere():
+    flags = {"P1": [_flag("efficiency_decline", rank=1)], "P0": [_flag("burnout", rank=1)]}
+    offers = [offer for offer in recommend(_situation({}, people=3), flags) if offer.kind == "mentoring"]
+    assert [(offer.officer_id, offer.mentor_id, offer.purpose) for offer in offers] == [("P1", None, "development")]
 
 
 def test_the_reason_of_a_decline_is_told_with_the_labels_of_its_groups():
     flags = {"P0": [_flag("efficiency_decline", pushing=["efficiency", "complaint"])]}
-    offers = _of(recommend(_force([-2.0, 2.0, 0.0]), flags), "P0")
+    offers = _of(recommend(_situation({}, people=3), flags), "P0")
     assert next(iter(offers)) == "one_to_one_mentoring"
     assert "效能指数、投诉" in offers["one_to_one_mentoring"].reason["zh"]
 
 
-def test_a_mentor_is_of_the_same_post_not_the_supervisor_and_not_at_risk():
-    levels = [-2.0, 2.0, 1.9, 1.8, 1.7, 0.0, 0.1, -0.1, 0.2, 0.0, 0.1, -0.2]
-    flags = {"P0": [_flag("efficiency_decline")], "P2": [_flag("burnout", rank=2)]}
-    post = [0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
-    here = _force(levels, post=post, supervisors={"P0": "P3"})
-    assert _mentors(recommend(here, flags)) == {"P0": "P4"}
-
-
-@pytest.mark.parametrize(("trained", "expected"), [(np.nan, "training_first"), (3.0, "job_rotation")])
-def test_three_months_of_leading_earn_training_or_rotation(trained, expected):
-    columns = {"training_hours__months_since": [trained, np.nan]}
-    offers = recommend(_situation(columns, people=2, leading=[3, 2]), {})
+@pytest.mark.parametrize(("earns", "expected"), [("training", "training_first"), ("rotation", "job_rotation")])
+def test_three_months_of_leading_earn_training_or_rotation(earns, expected):
+    offers = recommend(_situation({}, people=2, leading={"P0": earns}), {})
     assert [(offer.officer_id, offer.action) for offer in offers] == [("P0", expected)]
     assert offers[0].decides == "hr"
+    assert offers[0].reason == {"zh": "效能指数：前 10%。", "en": "Efficiency index: best 10%."}
+
+
+def test_who_leads_is_who_leads_in_the_assessment(given):
+    month = last_month(given)
+    view = assessable(given, month)
+    table = leaders(view, monthly_scores(view)).set_index("officer_id")
+    here = situations(given, [month])[month]
+    kinds = {"training_first": "training", "job_rotation": "rotation"}
+    offered = {offer.officer_id: kinds[offer.action] for offer in recommend(here, {}) if offer.action in kinds}
+    assert len(table) >= 3
+    inside = table[table.index.isin(here.officer_ids)]
+    assert offered == inside["recommended"].to_dict()

@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from features.errors import Refusal
 from features.months import month_text
 from serving import queries
+from serving.access.sight import WHOLE
 from serving.cli import main
 from serving.commands import chosen_models
 from serving.database import open_database, transaction
@@ -53,7 +54,7 @@ def test_the_stored_list_equals_the_scored_cohort(made_home, given, engine):
     month = last_month(given)
     cohort = score_cohort(given, Registry(made_home).champion("burnout"), month)
     with transaction(engine) as session:
-        batch = queries.batch_of(session, "burnout")
+        batch = queries.batch_of(session, WHOLE, "burnout")
         rows = {row.officer_id: row for row in session.scalars(select(Score).where(Score.batch_id == batch.id))}
         assert len(rows) == len(cohort) == batch.cohort
         for place, officer in enumerate(cohort.officer_id):
@@ -71,7 +72,7 @@ def test_kept_words_are_the_strongest_reasons_of_the_whole(made_home, given, eng
     place = int(cohort.order()[0])
     with transaction(engine) as session:
         (view, *_) = queries.person_risks(
-            session, str(cohort.officer_id[place]), queries.batch_of(session, "burnout").as_of
+            session, WHOLE, str(cohort.officer_id[place]), queries.batch_of(session, WHOLE, "burnout").as_of
         )
         assert view.batch.risk == "burnout"
         expected = [reason.sentence_zh for reason in cohort.reasons[place]][: len(view.reasons.strongest)]

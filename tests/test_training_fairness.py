@@ -54,6 +54,7 @@ def predictions(given, *, seed=77, together=True):
         probability=probability,
         low=probability,
         high=probability,
+        evidence=np.full(len(rows), "sufficient"),
         rivals={},
         probabilities=(),
         capacities=dict.fromkeys(MONTHS, 60),

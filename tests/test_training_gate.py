@@ -11,13 +11,17 @@ from click.testing import CliRunner
 from scipy.special import expit, logit
 
 from features.engine import feature_rows
+from features.errors import Refusal
 from features.histories.ingest import ingest
 from features.months import last_day
 from features.policy import Policy
+from serving.champions import Champions
+from serving.commands import chosen_models
 from tests.training_force import MEASURES, RISKS, SETTINGS, small_force
 from training.dataset import training_set, with_early_labels
 from training.fitting import fit
 from training.judging.fairness import fairness
+from training.judging.leading import leading
 from training.judging.leaks import leak_test
 from training.judging.reliability import reliability
 from training.judging.report import Report
@@ -25,7 +29,7 @@ from training.judging.validation import judged_folds, validate
 from training.recipe import STANDARD
 from training.registry.commands import promote as promote_command
 from training.registry.gate import Place, Signature, objections
-from training.registry.impact import assessed, on_file, sign, withdraw
+from training.registry.impact import assessed, draft, on_file, sign, withdraw
 from training.registry.registry import Registry
 
 SIGNED = Signature("Lin", "it is better")
@@ -195,6 +199,58 @@ def test_a_model_whose_assessment_was_withdrawn_or_is_for_another_definition_is_
     assert "is not on file for what 'collapse' is now" in refused(home, other, filed=False)
 
 
+def test_a_champion_whose_assessment_is_withdrawn_scores_nobody_until_a_new_one_is_filed(trial, honest, home):
+    registry = Registry(home)
+    model = assessed(home, registry.profile, trial.model(honest))
+    registry.register(model)
+    assert [one.risk for one in chosen_models(registry, trial.given, risk="collapse")] == ["collapse"]
+    withdraw(home, model.card["impact_assessment"], by="Zhao", reason="the unit was merged")
+    for serve in (
+        lambda: chosen_models(registry, trial.given, risk="collapse"),
+        lambda: chosen_models(registry, trial.given, risk=None),
+        lambda: Champions(home).champion("collapse"),
+    ):
+        with pytest.raises(Refusal, match=r"withdrawn by Zhao \(the unit was merged\): its model scores nobody"):
+            serve()
+    assert chosen_models(registry, trial.given, risk="collapse", version="latest")  # for evaluation, shown to no one
+    draft(home, registry.profile, "collapse", anew=True)
+    assert Champions(home).champion("collapse").version == "1"
+
+
+def test_a_withdrawn_assessment_can_be_overruled_in_writing(trial, honest, home):
+    registry = Registry(home)
+    model = assessed(home, registry.profile, trial.model(honest))
+    registry.register(model)
+    withdraw(home, model.card["impact_assessment"], by="Zhao", reason="the unit was merged")
+    why = "the merger changes nothing that the assessment says"
+    registry.promote("collapse", "1", by="Lin", reason=why, force=True)
+    registry.must_stand("collapse")
+    found = registry.in_production("collapse")
+    assert (found.by, found.reason, found.forced) == ("Lin", why, True)
+
+
+def test_after_a_search_the_fold_that_it_did_not_see_counts_alone(honest):
+    above = {"lightgbm": {"average_precision": [0.3, 0.2, 0.4]}, "rule": {"average_precision": [0.2, 0.1, 0.3]}}
+    assert keys({**honest, "held_out": {"test": ["2022-01"], "figures": above}}) == set()
+    below = {"lightgbm": above["rule"], "rule": above["lightgbm"]}
+    found = objections({**honest, "held_out": {"figures": below}}, Place("x"), policy=Policy(), signature=SIGNED)
+    assert "which its search did not see, its average precision 0.200 is not above the rule's 0.300" in found[0].en
+
+
+def test_the_report_says_in_a_sentence_when_a_rival_leads(trial):
+    knowing = 0.5 * trial.found.probability + 0.5 * trial.found.label
+    found = leading(replace(trial.found, probability=knowing))
+    assert found.rival in trial.found.rivals
+    assert not found.card()["rival_leads"]
+    assert "the model leads: its average precision is" in found.lines()[0]
+    noise = np.random.default_rng(0).random(len(trial.found))
+    worse = leading(replace(trial.found, probability=noise))
+    assert worse.card()["rival_leads"]
+    assert f"a rival leads: {worse.rival} has average precision" in worse.lines()[0]
+    assert "beyond chance" in worse.told[0]
+    assert "对照方法领先" in worse.told[1]
+
+
 def test_an_assessment_covers_a_risk_only_while_its_definition_and_measures_are_the_same(trial, honest, home):
     profile = trial.given.profile
     named = assessed(home, profile, trial.model(honest)).card["impact_assessment"]
@@ -211,14 +267,14 @@ def test_an_assessment_covers_a_risk_only_while_its_definition_and_measures_are_
 def test_a_policy_may_ask_for_a_signed_assessment(trial, honest, home):
     profile, strict = trial.given.profile, Policy(impact_assessment="signed")
     card = assessed(home, profile, trial.model(honest)).card
-    draft = on_file(home, "collapse", profile)
-    found = objections(card, Place("collapse", assessment=draft), policy=strict, signature=SIGNED)
+    filed = on_file(home, "collapse", profile)
+    found = objections(card, Place("collapse", assessment=filed), policy=strict, signature=SIGNED)
     assert [each.key for each in found] == ["impact"]
-    assert f"jingxing impact sign {draft.id}" in found[0].en
-    signed = Place("collapse", assessment=sign(home, draft.id, by="Zhao"))
+    assert f"jingxing impact sign {filed.id}" in found[0].en
+    signed = Place("collapse", assessment=sign(home, filed.id, by="Zhao"))
     assert objections(card, signed, policy=strict, signature=SIGNED) == []
-    assert "sleep_score" in draft.document["en"]
-    assert "草稿" in draft.document["zh"]
+    assert "sleep_score" in filed.document["en"]
+    assert "草稿" in filed.document["zh"]
 
 
 def test_a_promotion_needs_a_name_and_a_reason(honest):

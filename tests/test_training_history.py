@@ -13,16 +13,19 @@ import pytest
 from click.testing import CliRunner
 
 from features.errors import Refusal
+from serving.champions import Champions
 from tests.training_force import small_force
 from training.dataset import training_set
 from training.fitting import fit
 from training.models.risk_model import RiskModel
 from training.recipe import STANDARD
+from training.registry.chain import append as chained
+from training.registry.chain import verify
 from training.registry.commands import impact as impact_command
 from training.registry.commands import promote as promote_command
 from training.registry.commands import rollback as rollback_command
 from training.registry.commands import verify as verify_command
-from training.registry.history import Act, append, append_line, entries, on_day, verify
+from training.registry.history import Act, append, entries, on_day
 from training.registry.registry import Registry
 
 WHY = "the tests serve a model that nobody judged"
@@ -192,10 +195,32 @@ def test_a_forced_promotion_needs_a_reason_of_some_length(home):
     assert (home / "mlruns" / "history.jsonl").read_bytes() == before
 
 
-def test_the_present_champion_is_left_as_it_is(home):
-    before = (home / "mlruns" / "history.jsonl").read_bytes()
-    assert Registry(home).promote("collapse", "2", by="Lin", reason="again").version == "2"
-    assert (home / "mlruns" / "history.jsonl").read_bytes() == before
+def test_promoting_the_version_that_serves_is_a_row_and_rollback_still_goes_to_the_one_before(home):
+    registry = Registry(home)
+    with pytest.raises(Refusal, match="serves already; the gate has this against affirming it"):
+        registry.promote("collapse", "2", by="Wang", reason="again")
+    assert (registry.history()[-1].action, registry.history()[-1].who) == ("refused", "Wang")
+    assert registry.champion("collapse").version == "2"
+    words = ("--risk", "collapse", "--version", "2", "--by", "Wang", "--reason", WHY + ", again", "--force")
+    assert "serves on, affirmed (row 7" in run(promote_command, home, *words).stdout
+    assert (registry.in_production("collapse").by, registry.in_production("collapse").reason) == (
+        "Wang",
+        WHY + ", again",
+    )
+    assert registry.rollback("collapse", by="Wang", reason="slower").version == "1"
+    assert registry.verify().fault is None
+
+
+def test_who_asks_for_an_unknown_risk_or_rolls_back_the_first_champion_is_told_what_there_is(home):
+    registry = Registry(home)
+    with pytest.raises(Refusal, match="There is no model of 'boredom'") as refusal:
+        registry.promote("boredom", "latest", by="Lin", reason=WHY)
+    assert "collapse" in refusal.value.message()
+    with pytest.raises(Refusal, match="There is no model of 'boredom'"):
+        registry.rollback("boredom", by="Lin", reason="slower")
+    registry.rollback("collapse", by="Lin", reason="slower")
+    with pytest.raises(Refusal, match="Version 1 is the first champion of 'collapse': it had no champion before"):
+        registry.rollback("collapse", by="Lin", reason="slower")
 
 
 def test_the_commands_promote_roll_back_and_verify(home):
@@ -288,16 +313,67 @@ def test_killed_at_a_write_of_a_promotion_a_champion_serves_and_rerunning_comple
 
 def test_an_alias_that_was_moved_by_other_means_follows_the_history(home):
     registry = Registry(home)
-    registry._client.set_registered_model_alias("collapse", "champion", "3")
+    registry._shelf.name("collapse", "champion", "3")
     assert registry.champion("collapse").version == "2"
+
+
+def test_an_alias_moved_in_the_database_is_told_by_verify_with_the_row_that_says_otherwise(home):
+    Registry(home)._shelf.name("collapse", "champion", "3")
+    done = run(verify_command, home)
+    assert done.exit_code == 1
+    assert "row 5: by it version 2 of collapse serves, but the registry's alias names 3" in done.stderr
+    assert Registry(home).champion("collapse").version == "2"
+    assert run(verify_command, home).exit_code == 0
+
+
+def test_a_history_removed_together_with_what_was_noted_of_it_is_told_by_versions_that_serve_without_a_row(home):
+    (home / "mlruns" / "history.jsonl").unlink()
+    registry = Registry(home)
+    registry._shelf._client.delete_registered_model_tag("collapse", "history")
+    done = run(verify_command, home)
+    assert done.exit_code == 1
+    assert "collapse version 1 was judged or serves, and no row tells of it" in done.stderr
+    for version in "123":
+        registry._shelf._client.delete_model_version_tag("collapse", version, "gate")
+    assert "collapse version 2 was judged or serves" in run(verify_command, home).stderr
+
+
+def test_a_running_service_serves_what_the_history_says_after_a_promotion_that_was_cut_short(home, monkeypatch):
+    """Killed right after the row was written: no other process has used the registry since."""
+    service = Champions(home)
+    assert service.champion("collapse").version == "2"
+    monkeypatch.setattr(Registry, "_settle", lambda *_: None)
+    Registry(home).promote("collapse", "3", by="Lin", reason=WHY, force=True)
+    assert Registry(home)._shelf.alias("collapse", "champion") == "2"
+    monkeypatch.undo()
+    assert Registry(home).verify().fault is None
+    assert service.champion("collapse").version == "3"
+
+
+def test_impact_assessments_are_a_chain_and_a_changed_or_cut_row_is_told(home):
+    path = home / "mlruns" / "impact-assessments.jsonl"
+    told = {"risk": "collapse", "purpose": "wellness", "sensitive": [], "basis": "x", "by": "nobody", "reason": "",
+            "created": "2026-01-01T00:00:00Z", "state": "draft", "document": {"en": "draft", "zh": "草稿"}}  # fmt: skip
+    for number in (1, 2):
+        chained(path, {**told, "id": f"collapse-12345678-{number}"})
+    run(impact_command, home, "withdraw", "collapse-12345678-1", "--by", "Zhao", "--reason", "out of date")
+    assert "The impact assessments are whole: 3 rows" in run(verify_command, home).stdout
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"wellness", b"Wellness", 1))
+    assert "assessments was changed: row 1: its content is not what was written" in run(verify_command, home).stderr
+    assert run(impact_command, home, "sign", "collapse-12345678-2").exit_code == 1
+    path.write_bytes(b"".join(content.splitlines(keepends=True)[:-1]))  # the withdrawal was cut off
+    assert "row 3: it is missing" in run(verify_command, home).stderr
+    with pytest.raises(Refusal, match="impact assessments can't be relied on: row 3"):
+        Registry(home).promote("collapse", "3", by="Lin", reason=WHY, force=True)
 
 
 def test_impact_assessments_are_signed_and_withdrawn_by_a_name(tmp_path):
     from_line = {"id": "collapse-12345678-1", "risk": "collapse", "purpose": "wellness", "sensitive": [], "basis": "x",
                  "created": "2026-01-01T00:00:00Z", "state": "draft", "by": "nobody", "reason": "",
                  "document": {"en": "draft", "zh": "草稿"}}  # fmt: skip
-    (tmp_path / "mlruns").mkdir()
-    append_line(tmp_path / "mlruns" / "impact-assessments.jsonl", json.dumps(from_line).encode())
+    assert Registry(tmp_path).risks() == []
+    chained(tmp_path / "mlruns" / "impact-assessments.jsonl", from_line)
     assert "draft" in run(impact_command, tmp_path).stdout
     assert run(impact_command, tmp_path, "sign", "collapse-12345678-1", "--by", " ").exit_code == 1
     assert "signed" in run(impact_command, tmp_path, "sign", "collapse-12345678-1", "--by", "Zhao").stdout

@@ -1,12 +1,23 @@
 """Figures equal scikit-learn's where it has them, and count ties and draws as they say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
-from training.judging.metrics import METRICS, Judged, brier, calibration_error, figures, list_metrics, officer_draws
+from training.judging.metrics import (
+    METRICS,
+    Judged,
+    brier,
+    calibration_error,
+    draws_of,
+    figures,
+    list_metrics,
+    officer_draws,
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -73,3 +84,26 @@ def test_the_bootstrap_draws_officers_whole():
     assert (weights[0] == 1).all()
     assert (weights.sum(axis=1) == 50).all()
     assert np.array_equal(weights, officer_draws(50, draws=20))
+
+
+def test_the_interval_of_the_calibration_error_holds_it_and_what_it_would_be_without_noise():
+    """For the truth the error is 0, yet noise alone shows one, and every draw a larger one."""
+    judged = _judged(1)
+    draws = officer_draws(400)
+    drawn = draws_of([judged], draws, capacities={24000: 10})["calibration_error"]
+    assert np.median(drawn[1:]) > 1.2 * drawn[0]
+    found = figures([judged], draws, capacities={24000: 10})["calibration_error"]
+    assert found.value == drawn[0]
+    assert found.low < found.value / 2
+    assert found.low < found.value <= found.high
+    off = replace(judged, score=judged.score / 2)
+    assert figures([off], draws, capacities={24000: 10})["calibration_error"].low > 0.15
+
+
+def test_a_dozen_officers_give_figures_without_a_warning():
+    """Some draws hold no outcome at all: they tell nothing, and the others do."""
+    judged = replace(_judged(3, 12), label=np.eye(1, 12, dtype=np.float32)[0])
+    found = figures([judged], officer_draws(12), capacities={24000: 10})
+    assert 0 <= found["average_precision"].low <= found["average_precision"].high <= 1
+    none = replace(judged, label=np.zeros(12, dtype=np.float32))
+    assert np.isnan(figures([none], officer_draws(12), capacities={24000: 10})["average_precision"].value)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from features.engine import feature_rows
-from features.months import parse_month
+from features.months import month_of_day, parse_month
 from features.names import group_of
 from tests.training_force import small_force
 from training.models.reasons import reasons, told_names
-from training.models.scoring import score_cohort
+from training.models.scoring import months_known, score_cohort
 from training.train import train
 
 LAST = parse_month("2022-06")
@@ -54,6 +54,32 @@ def test_a_reason_holds_the_number_the_usual_and_the_middle(force):
     assert first.usual == pytest.approx(rows.values[0, 1] / 4)
     assert first.peers == np.median(rows.values[rows.post == rows.post[0], 0])
     assert first.window == 3
+
+
+@pytest.mark.parametrize(("known", "longer", "covered"), [(36.0, 12, 3), (9.0, 9, 3), (2.0, 2, 2)])
+def test_a_sentence_tells_the_months_that_the_window_really_covers(force, known, longer, covered):
+    names = ("night__sum__3m", "night__sum__12m")
+    rows = feature_rows(force, [LAST], names=names)
+    for number, months in enumerate((covered, longer)):
+        given = np.zeros(rows.values.shape)
+        given[:, number] = 0.4
+        first = reasons(force.profile, names, rows, given, known=np.full(len(rows), known))[0][0]
+        assert f"（近 {months} 个月）" in first.sentence_zh
+        assert f"(last {months} months)" in first.sentence_en
+        assert first.window == (3, 12)[number]
+        if number == 0 and longer > covered:
+            assert first.usual == pytest.approx(rows.values[0, 1] * covered / longer)
+        else:  # nothing longer to hold it against
+            assert first.usual is None
+            assert "自己平时" not in first.sentence_zh
+
+
+def test_who_has_served_a_short_time_has_the_own_months_told(force):
+    rows = feature_rows(force, [LAST], names=("night__sum__3m",))
+    known = months_known(force, rows)
+    begun = force.postings.first[np.searchsorted(force.postings.officer, rows.officer)]
+    events = int(month_of_day(force.events.occurred.min()))
+    assert np.array_equal(known, LAST - np.maximum(month_of_day(begun), events) + 1)
 
 
 def test_a_sentence_reads_as_a_person_would_say_it(force):

@@ -189,3 +189,14 @@ def test_train_on_too_little_says_what_is_missing(home):
     assert done.exit_code == 1
     assert "months with a cohort are there" in done.stderr
     assert Registry(home).versions() == []
+
+
+def test_train_on_too_little_for_every_risk_keeps_nothing_and_says_each_refusal_once(home):
+    profile = home.parent / "profile"
+    (profile / "risks.yaml").write_text(json.dumps(RISKS), encoding="utf-8")
+    ingest(home.parent / "export", home=home, profile=str(profile), strict=True)
+    done = CliRunner().invoke(train_command, ["--home", str(home), "--until", "2020-11"])
+    assert done.exit_code == 1
+    assert done.stderr.startswith("No model was trained:")
+    assert "kept" not in done.output
+    assert done.output.count("months with a cohort are there") == len(RISKS)

@@ -7,13 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
+from features.errors import Refusal
+from features.months import month_text
 from tests.search_run import searched, small_rows
+from tests.training_force import small_force
 from training.judging.metrics import Figure
 from training.judging.search import NO_SEARCH, Search, _Jury, _one_trial, _opened, best_recipe
 from training.judging.searched import CHURN_WEIGHT, REGRET_WEIGHT, Finalist, Searched, Seen, Tried, ranked
 from training.recipe import STANDARD
-from training.train import steps_of
+from training.train import steps_of, train
 
 TRIALS = 5
 HALF = b'{"op_code": 5, "wor'
@@ -148,3 +152,24 @@ def test_the_report_tells_trials_choice_and_what_the_ensemble_earns(whole: Searc
 
 def test_the_progress_bar_counts_every_trial() -> None:
     assert steps_of(["a", "b"], Search(4)) - steps_of(["a", "b"]) == 8
+
+
+def test_a_second_search_of_a_risk_in_the_same_folder_is_refused_while_the_first_runs(tmp_path: Path) -> None:
+    with (
+        FileLock(tmp_path / "collapse.lock"),
+        pytest.raises(Refusal, match="Another training of 'collapse'") as refusal,
+    ):
+        searched(Search(1, None, tmp_path))
+    assert "Wait until it has ended" in refusal.value.hint
+    assert not list(tmp_path.glob("*.journal"))
+
+
+def test_the_newest_fold_is_held_out_of_the_search_and_told_alone() -> None:
+    report = train(small_force(officers=160).histories(), "collapse", search=Search(1)).report
+    card = report.card()
+    newest = card["folds"][-1]["test"]
+    assert card["held_out"]["test"] == newest
+    (tried,) = report.sections["search"].tried
+    assert not {month_text(month) for month in tried.months} & set(newest)
+    assert len(tried.months) == sum(len(fold["test"]) for fold in card["folds"][:-1])
+    assert f"on the newest fold alone ({', '.join(newest)}), which the search did not see" in report.text()

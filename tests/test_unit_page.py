@@ -7,18 +7,20 @@ import numpy as np
 import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from fastapi.testclient import TestClient
+from sqlalchemy import select
 
 from features.engine import feature_rows
 from features.histories.tables import histories
 from features.months import month_text, parse_month
 from serving import queries
+from serving import units as figures
+from serving.access.sight import WHOLE
 from serving.app import create_app
 from serving.database import open_database, transaction
 from serving.scoring import explained, names_needed, score_into_store
 from serving.shares import scored_units, verdict
-from serving.tables import Score
-from tests.serving_fixtures import last_month
+from serving.tables import Score, UnitShareRow
+from tests.serving_fixtures import last_month, signed_in_client
 from tests.test_pages_browser import SERIOUS, WIDTHS, _fits, _opened, address, browser
 from tests.training_force import small_profile
 from training.dataset import training_set
@@ -87,7 +89,7 @@ def served(force, model, tmp_path_factory):
     home = tmp_path_factory.mktemp("units")
     engine = open_database(home)
     score_into_store(force, [model], [AS_OF], engine, advance=lambda _: None)
-    with TestClient(create_app(home, engine), base_url="http://localhost") as client:
+    with signed_in_client(create_app(home, engine), engine, "wellness") as client:
         yield client, engine
     engine.dispose()
 
@@ -160,6 +162,35 @@ def test_a_unit_raised_by_one_person_is_told_as_persons():
     assert verdict(replace(unit, elevated=0.1), [nights]) == "none"
     assert verdict(replace(unit, certain=1.0), [nights]) == "persons"
     assert verdict(replace(unit, certain=1.0), [replace(nights, certain=9.0)]) == "roster"
+    assert verdict(unit, [replace(nights, push=0.1)]) == "shared"  # the roster carries a sixth of it only
+
+
+def test_a_measure_gets_its_own_portion_of_the_shared_part_and_the_rest_is_told():
+    carried = [{"measure": "night", "push": 0.2}, {"measure": "overtime", "push": 0.1}]
+    share = UnitShareRow(shared=0.4, carried=carried)
+    assert figures.rest(share) == pytest.approx(0.1)
+    assert figures.portions(share) == pytest.approx([0.5, 0.25, 0.25])
+    lowered = UnitShareRow(shared=0.2, carried=carried)
+    assert figures.rest(lowered) == pytest.approx(-0.1)
+    assert figures.portions(lowered) == pytest.approx([2 / 3, 1 / 3, 0.0])
+
+
+def test_the_named_measure_alone_is_reckoned_apart_from_all_that_is_shared(served):
+    client, engine = served
+    with transaction(engine) as session:
+        batch = queries.batch_of(session, WHOLE, "collapse")
+        share, means = (
+            figures.unit_share(session, WHOLE, batch, OVERLOADED),
+            figures.means(session, WHOLE, batch, OVERLOADED),
+        )
+        scores = session.scalars(select(Score).where(Score.batch_id == batch.id, Score.unit == OVERLOADED)).all()
+    push = figures.portions(share)[0] * share.shared
+    odds = [score.probability / (1 - score.probability) * math.exp(-push) for score in scores]
+    assert means.without_first == pytest.approx(sum(each / (1 + each) for each in odds) / len(odds))
+    assert means.without_first < means.mean
+    text = _text(client, f"/units/collapse/{OVERLOADED}?lang=en")
+    assert "Were “Night shifts” alone" in text
+    assert "All else (not named here" in text
 
 
 def test_health_data_never_stands_among_what_a_unit_carries(told, units):
@@ -197,7 +228,7 @@ def test_the_stored_parts_add_up_in_the_store_and_in_the_api(served):
         margin = body["base_value"] + sum(entry["split"].values())
         assert 1 / (1 + math.exp(-margin)) == pytest.approx(entry["probability"], abs=1e-9)
     with transaction(engine) as session:
-        batch = queries.batch_of(session, "collapse")
+        batch = queries.batch_of(session, WHOLE, "collapse")
         score = session.get(Score, (batch.id, body["entries"][0]["officer_id"]))
         assert score.part_unit == body["entries"][0]["split"]["unit"]
 
@@ -213,7 +244,7 @@ def test_every_unit_of_the_simulated_force_has_a_page_in_both_languages(client, 
     for unit in {given.units[number] for number in rows.unit}:
         for language in ("zh", "en"):
             assert unit in _text(client, f"/units/burnout/{unit}?lang={language}")
-    client.cookies.clear()
+    client.cookies.delete("lang")
 
 
 def test_a_force_of_one_unit_has_no_unit_to_compare(told, force, model):
@@ -226,7 +257,7 @@ def test_a_force_of_one_unit_has_no_unit_to_compare(told, force, model):
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS.keys())
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_the_unit_page_fits_is_barrier_free_and_leads_to_a_person_by_keyboard(browser, address, width, language):
-    page = _opened(browser, width, javascript=True)
+    page = _opened(browser, address, width, javascript=True)
     page.goto(f"{address}/lists/burnout?lang={language}")
     page.locator(".watch summary").click()
     page.locator(".watch table a[href^='/units/']").first.click()

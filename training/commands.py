@@ -45,20 +45,17 @@ def _train(
         outcomes = train_all(
             histories, wanted, until=end, search=search, incumbents=_incumbents(console, wanted), progress=advance
         )
-    found, refused = {}, []
-    for name, outcome in outcomes.items():
-        if isinstance(outcome, Trained):
-            found[name] = _registered(console, outcome)
-        elif len(wanted) == 1:
-            raise outcome
-        else:
-            refused.append(f"{name}: {outcome.message()}")
-            console.say(refused[-1])
+    found = {name: _registered(console, each) for name, each in outcomes.items() if isinstance(each, Trained)}
+    untrained = {name: each for name, each in outcomes.items() if isinstance(each, Refusal)}
+    if len(wanted) == 1 and untrained:
+        raise untrained[wanted[0]]
+    refused = [f"{name}: {each.message()}" for name, each in untrained.items()]
     refused += [f"{name}: version {row['version']}: {row['refused']}" for name, row in found.items() if row["refused"]]
+    if refused and not found:
+        raise Refusal("No model was trained:", refused)
     if refused:
-        raise Refusal(
-            "Not every model may serve:", refused, hint="What was trained is kept as challenger; see: jingxing models"
-        )
+        hint = "What was trained is kept, a refused version as challenger; see: jingxing models"
+        raise Refusal("Not every model may serve:", refused, hint=hint)
     return {"models": found}
 
 
@@ -113,7 +110,7 @@ def _models(console: Console, *, risk: str | None, day: str | None) -> dict[str,
     return {"models": [one.as_json() for one in versions]}
 
 
-models = command("models")(_models)
+models = command("models", looks=True)(_models)
 
 
 def _on_day(console: Console, registry: Registry, *, risk: str | None, day: str) -> dict[str, Any]:

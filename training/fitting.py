@@ -57,7 +57,7 @@ def fit(rows: TrainingSet, profile: Profile, *, recipe: Recipe = STANDARD) -> Fi
     inputs = _screened(rows.at(split.fit), free)
     signs = [allowed[name] or 0 for name in inputs]
     trees, calibration = _sized(rows, split, inputs, signs, recipe.settings)
-    boosters = tuple(_boosted(rows, inputs, signs, {**recipe.settings, **each}, trees=trees) for each in recipe.bag)
+    boosters = _bag(rows, inputs, signs, recipe, trees=trees)
     late = rows.at(tuple(month for month in split.later if month > split.later[-1] - LEVEL_MONTHS))
     raw = np.mean([_raw(booster, late, inputs, trees) for booster in boosters], axis=0)
     calibration = calibration.anchored(raw, late.label, late.weight)
@@ -114,6 +114,15 @@ def _both(label: npt.NDArray[np.float32]) -> bool:
     return bool(0 < label.sum() < len(label))
 
 
+def _bag(
+    rows: TrainingSet, inputs: tuple[str, ...], signs: Sequence[int], recipe: Recipe, *, trees: int
+) -> tuple[lgb.Booster, ...]:
+    """The boosters of the recipe's bag. What differs is drawn while growing: they share one table of binned values."""
+    settings = [_parameters(rows, signs, {**recipe.settings, **each}) for each in recipe.bag]
+    table = _table(rows, inputs, settings[0])
+    return tuple(lgb.train(each, table, num_boost_round=trees) for each in settings)
+
+
 def _boosted(
     rows: TrainingSet,
     inputs: tuple[str, ...],
@@ -123,9 +132,19 @@ def _boosted(
     trees: int = MOST_TREES,
     later: TrainingSet | None = None,
 ) -> lgb.Booster:
+    parameters = _parameters(rows, signs, settings)
+    table = _table(rows, inputs, parameters)
+    if later is None:
+        return lgb.train(parameters, table, num_boost_round=trees)
+    checked = table.create_valid(later.values[:, later.columns(inputs)], later.label, weight=later.weight)
+    stop = lgb.early_stopping(PATIENCE, verbose=False)
+    return lgb.train(parameters, table, num_boost_round=trees, valid_sets=[checked], callbacks=[stop])
+
+
+def _parameters(rows: TrainingSet, signs: Sequence[int], settings: Mapping[str, Any]) -> dict[str, Any]:
     leaf = max(SMALLEST_LEAF, min(int(settings["min_data_in_leaf"]), len(rows) // 200))  # smaller in small forces
-    threads = 1 if len(rows) * len(inputs) < ONE_THREAD else 0
-    parameters = {
+    threads = 1 if len(rows) * len(signs) < ONE_THREAD else 0
+    return {
         **FIXED,
         **settings,
         "num_threads": threads,
@@ -133,12 +152,6 @@ def _boosted(
         "metric": "auc",
         "monotone_constraints": list(signs),
     }
-    table = _table(rows, inputs, parameters)
-    if later is None:
-        return lgb.train(parameters, table, num_boost_round=trees)
-    checked = table.create_valid(later.values[:, later.columns(inputs)], later.label, weight=later.weight)
-    stop = lgb.early_stopping(PATIENCE, verbose=False)
-    return lgb.train(parameters, table, num_boost_round=trees, valid_sets=[checked], callbacks=[stop])
 
 
 def _table(rows: TrainingSet, inputs: tuple[str, ...], parameters: Mapping[str, Any]) -> lgb.Dataset:

@@ -4,7 +4,6 @@ Witnesses for the reason gate, bounds of the evidence; the coverage of the inter
 and how those who are not ranked would have fared.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,11 +14,10 @@ import numpy.typing as npt
 from features.profile import Profile
 from training.dataset import TrainingSet
 from training.fitting import Fitted, refit
-from training.folds import Fold
 from training.judging.metrics import Figure, interval_of, officer_draws
+from training.judging.ranked import bounds_of, gain
 from training.judging.validation import OutOfFold
-from training.models.evidence import FEWEST_OF_A_POST as FEWEST
-from training.models.evidence import KINDS, SUFFICIENT, Bounds, bounds
+from training.models.evidence import KINDS, SUFFICIENT
 from training.models.risk_model import RiskModel
 from training.models.stability import ReasonAudit, audited
 from training.recipe import Recipe
@@ -31,7 +29,6 @@ THINNER = 3
 """A witness has a third of the trees with three times the learning rate: scoring is mostly the walk through trees."""
 GROUPS = 20
 MOST_AUDITED = 2000
-POST = "post__is__"
 
 
 def guarded(model: RiskModel, rows: TrainingSet, profile: Profile, *, made: tuple[Recipe, Fitted]) -> RiskModel:
@@ -41,33 +38,14 @@ def guarded(model: RiskModel, rows: TrainingSet, profile: Profile, *, made: tupl
 
 
 def limits(
-    model: RiskModel, rows: TrainingSet, folds: Sequence[Fold], found: OutOfFold
+    model: RiskModel, rows: TrainingSet, found: OutOfFold
 ) -> dict[str, "Coverage | ReasonAudit | EvidenceAudit"]:
-    """Return the audits of intervals, reasons and evidence, by their key in the card."""
+    """Return the audits of intervals, reasons and evidence, by their key in the card; ``found`` holds all test rows."""
     return {
         "intervals": coverage(found),
         "reasons": reason_audit(model, rows),
-        "evidence": evidence_audit(model, rows, folds, found),
+        "evidence": evidence_audit(found),
     }
-
-
-def gain(model: RiskModel) -> Array:
-    """Return how much each of the model's inputs gained over all boosters; they add up to 1."""
-    total = np.asarray([one.feature_importance("gain") for one in model.boosters], dtype=np.float64).sum(axis=0)
-    return total / total.sum() if total.sum() > 0 else np.full(len(model.names), 1 / len(model.names))
-
-
-def bounds_of(rows: TrainingSet, names: tuple[str, ...], gained: Array) -> Bounds:
-    """Return the bounds of training rows for a model's inputs: measured on a third of officers in the last months."""
-    months = rows.as_ofs
-    last = rows.as_of >= months[-max(1, len(months) // 3)]
-    earlier = (rows.third != 0) & ~last
-    held = (rows.third == 0) & last
-    posts = [name for name in rows.names if name.startswith(POST)]
-    met = rows.values[:, rows.columns(tuple(posts))].sum(axis=0) >= FEWEST
-    seen = [name.removeprefix(POST) for name, there in zip(posts, met, strict=True) if there]
-    values = rows.values[:, rows.columns(names)]
-    return bounds(values, gained, earlier=earlier, held=held, posts=seen)
 
 
 @dataclass(frozen=True)
@@ -145,7 +123,10 @@ class EvidenceAudit:
     def lines(self) -> list[str]:
         """Return one or two sentences."""
         told = ", ".join(f"{kind.replace('_', ' ')} {share:.2%}" for kind, share in self.shares)
-        lines = [f"  insufficient evidence in the folds: {told} of {self.rows:,} rows; not ranked"]
+        lines = [
+            f"  insufficient evidence in the folds: {told} of {self.rows:,} rows; not ranked, and left out of the "
+            "figures above: model, rule and rivals are judged on the persons whom the model ranks"
+        ]
         if np.isnan(self.worse.value):
             return [*lines, "  too few of them to say whether their probabilities are worse"]
         verdict = "worse" if self.worse.low > 0 else "better" if self.worse.high < 0 else "not shown to be worse"
@@ -160,26 +141,9 @@ class EvidenceAudit:
 FEWEST_ABSTAINED = 20
 
 
-def evidence_audit(model: RiskModel, rows: TrainingSet, folds: Sequence[Fold], found: OutOfFold) -> EvidenceAudit:
-    """Return how those fared whom bounds measured on each fold's training rows would not have ranked."""
-    kind = np.full(len(found), SUFFICIENT, dtype="U20")
-    gained = gain(model)
-    columns = rows.columns(model.names)
-    posts = [name for name in rows.names if name.startswith(POST)]
-    for number, fold in enumerate(folds):
-        part = found.fold == number
-        limits = bounds_of(rows.at(fold.train), model.names, gained)
-        at = found.row[part]
-        kind[part] = limits.judged(rows.values[np.ix_(at, columns)], _posts(rows, at, posts))
-    return _fared(found, kind)
-
-
-def _posts(rows: TrainingSet, at: npt.NDArray[np.int64], names: Sequence[str]) -> npt.NDArray[np.str_] | None:
-    if not names:
-        return None
-    which = rows.values[np.ix_(at, rows.columns(tuple(names)))].argmax(axis=1)
-    keys = np.asarray([name.removeprefix(POST) for name in names], dtype=np.str_)
-    return np.asarray(keys[which], dtype=np.str_)
+def evidence_audit(found: OutOfFold) -> EvidenceAudit:
+    """Return how those fared whom the models of the folds, by bounds of their own training rows, would not rank."""
+    return _fared(found, found.evidence)
 
 
 def _fared(found: OutOfFold, kind: npt.NDArray[np.str_]) -> EvidenceAudit:

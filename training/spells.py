@@ -46,7 +46,7 @@ class Ledger:
     @classmethod
     def of(cls, known: Histories, measures: Sequence[str]) -> "Ledger":
         """Return the ledger of some measures: the events that stand."""
-        officer, day, _ = _standing(known, measures)
+        officer, day, _ = standing_events(known, measures)
         month, last = month_of_day(day), int(month_of_day(known.last_recorded))
         base = int(month.min()) if len(month) else last
         helped = np.zeros((last - base + 1, len(known.officers)), dtype=bool)
@@ -54,8 +54,8 @@ class Ledger:
         return cls(np.sort(_key(officer, day)), base, helped, float(helped.mean()))
 
 
-def _standing(known: Histories, measures: Sequence[str]) -> tuple[Longs, Longs, Array]:
-    """Officer, day and value of the events that stand, by officer and day."""
+def standing_events(known: Histories, measures: Sequence[str]) -> tuple[Longs, Longs, Array]:
+    """Return officer, day and value of the events that stand, by officer and day."""
     life = lifetimes(known.events)
     numbers = [known.profile.measure_number[name] for name in measures]
     chosen = np.flatnonzero(np.isin(known.events.measure, numbers) & (life.died == NEVER))
@@ -89,7 +89,7 @@ def _reached(known: Histories, rows: TrainingSet) -> Longs:
     outcome = known.profile.risks[rows.risk].outcome
     if not isinstance(outcome, EventOutcome):
         return found
-    officer, day, value = _standing(known, (outcome.measure,))
+    officer, day, value = standing_events(known, (outcome.measure,))
     total = np.concatenate([[0.0], np.cumsum(np.maximum(value, 0.0))])
     before = np.searchsorted(_key(officer, day), _key(rows.officer, last_day(rows.as_of)), side="right")
     place = np.searchsorted(total, total[before] + outcome.at_least - 1e-9) - 1

@@ -21,6 +21,7 @@ from training.guards import guarded, limits
 from training.judging.ablation import ablation
 from training.judging.comparison import Incumbent, compared
 from training.judging.fairness import fairness
+from training.judging.leading import held_out, leading
 from training.judging.leaks import leak_test
 from training.judging.reliability import reliability
 from training.judging.report import Report, Section
@@ -35,7 +36,7 @@ Steps = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Trained:
-    """A model, how it was judged, and what it said of the test rows of its folds."""
+    """A model, how it was judged, and what it said of the test rows of its folds that it would rank."""
 
     model: RiskModel
     report: Report
@@ -65,14 +66,15 @@ def train(
     step(1)
     folds = judged_folds(rows, histories.profile)
     rows = with_early_labels(histories, rows, [fold.test[0] for fold in folds])
-    searched = best_recipe(rows, folds, histories.profile, search=search, progress=step)
+    searched = best_recipe(rows, folds[:-1], histories.profile, search=search, progress=step)  # the newest stays unseen
     recipe = searched.recipe
-    found = validate(rows, folds, histories.profile, recipe)
+    everyone = validate(rows, folds, histories.profile, recipe)
+    found = everyone.ranked()
     step(1)
     report = Report.of(rows, folds, found, trials=search.trials)
     report = report.extended(_sections(histories, rows, (folds, recipe, found, incumbent)))
     if search.trials:
-        report = report.extended({"search": searched})
+        report = report.extended({"held_out": held_out(found), "search": searched})
     if helped:
         audit = with_and_without(helped, rows, folds, histories.profile, mine=(recipe, found))
         report = report.extended({"treated": audit})
@@ -80,7 +82,7 @@ def train(
     fitted = fit(rows, histories.profile, recipe=recipe)
     model = guarded(fitted.model(risk), rows, histories.profile, made=(recipe, fitted))
     report = report.extended({"leak_test": leak_test(histories, rows, names=fitted.names)})
-    report = report.extended(limits(model, rows, folds, found))
+    report = report.extended(limits(model, rows, everyone))
     step(1)
     drawn = portrait(rows, histories.profile, found=found, model=model)
     card = {**report.card(), **_provenance(rows, histories.profile, (recipe, fitted)), **drawn}
@@ -135,7 +137,8 @@ def _sections(
 ) -> dict[str, Section]:
     """The audits beside the figures, by the key under which they stand in the card."""
     folds, recipe, found, incumbent = judged
-    sections: dict[str, Section] = {"reliability": reliability(found), "fairness": fairness(histories, found)}
+    sections: dict[str, Section] = {"best_rival": leading(found), "reliability": reliability(found)}
+    sections["fairness"] = fairness(histories, found)
     sections["ablation"] = ablation(rows, folds, histories.profile, recipe=recipe, found=found)
     if incumbent is not None:
         sections["comparison"] = compared(rows, folds, histories.profile, mine=(recipe, found), incumbent=incumbent)

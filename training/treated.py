@@ -168,7 +168,7 @@ def with_and_without(
         return WithAndWithout(found, {})
     recipe, weighed = mine
     plain = replace(rows, weight=np.ones(len(rows), dtype=np.float32))
-    without = validate(plain, folds, profile, recipe, with_rivals=False)
+    without = validate(plain, folds, profile, recipe, with_rivals=False).of_rows(weighed.row)
     rounds = (("weighted", weighed), ("without weights", without))
     table = {f"{name}, among the untreated": judged(part, found.weight) for name, part in rounds}
     table |= {f"{name}, all labels": judged(part, plain.weight) for name, part in rounds}

@@ -143,7 +143,9 @@ def _with_ids(home: Path, table: pd.DataFrame) -> list[dict[str, Any]]:
 def _points(console: Console, *, day: str, officer: str | None, out: Path | None) -> dict[str, Any]:
     """Say the points balances at any past date, and the entries behind one of them."""
     date = _day(day)
-    view = assessable(load_histories(console.home), date.year * 12 + date.month - 1)
+    given = load_histories(console.home)
+    _check_begun(given, date)
+    view = assessable(given, date.year * 12 + date.month - 1)
     number = int(day_numbers(np.asarray([date], dtype="datetime64[D]"))[0])
     if officer is not None:
         return _entries(console, view, officer, day=number)
@@ -175,6 +177,18 @@ def _entries(console: Console, view: Assessable, officer: str, *, day: int) -> d
     total = sum(row["cents"] for row in rows)
     console.say(f"{total / 100:,.2f} points")
     return {"officer_id": officer, "balance_cents": total, "entries": rows}
+
+
+def _check_begun(given: Histories, date: dt.date) -> None:
+    """Raise a Refusal for a day before the first record: nobody's balance was 0 then, it is not known."""
+    if not len(given.events):
+        raise Refusal("The store holds no events.", hint="Begin with: jingxing ingest EXPORT")
+    first = dt.date(1970, 1, 1) + dt.timedelta(days=int(given.events.occurred.min()))
+    if date < first:
+        raise Refusal(
+            f"The histories begin on {first}: what stood on {date} is not known.",
+            hint=f"Choose a day from {first} on: jingxing points --on {first}",
+        )
 
 
 def _day(text: str) -> dt.date:

@@ -5,20 +5,23 @@ import math
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from openpyxl import Workbook
-from openpyxl.cell import WriteOnlyCell
-from openpyxl.styles import Font
-from openpyxl.utils import get_column_letter
 
 from features.assessment.assess import TABLES, Assessment
 from features.errors import Refusal, WrongUsage
+from features.late import Late
 from features.months import month_text
+
+if TYPE_CHECKING:
+    import openpyxl
+    from openpyxl import cell, styles, utils
+else:
+    openpyxl, cell, styles, utils = (Late(f"openpyxl{part}") for part in ("", ".cell", ".styles", ".utils"))
 
 SHEETS: dict[str, str] = {
     "people": "三维报告 people",
@@ -123,7 +126,7 @@ def _as_parquet(assessment: Assessment, out: Path) -> list[str]:
 
 
 def _as_excel(assessment: Assessment, out: Path) -> list[str]:
-    book, written = Workbook(write_only=True), []
+    book, written = openpyxl.Workbook(write_only=True), []
     _cover(book, assessment)
     for name in TABLES:
         table = assessment.tables[name]
@@ -148,10 +151,10 @@ def _sheet(book: Any, title: str, table: pd.DataFrame) -> None:
     sheet = book.create_sheet(title)
     sheet.freeze_panes = "B2"
     for place in range(1, len(table.columns) + 1):
-        sheet.column_dimensions[get_column_letter(place)].width = WIDTH
+        sheet.column_dimensions[utils.get_column_letter(place)].width = WIDTH
     heads = [_text(sheet, head_of(str(name))) for name in table.columns]
     for head in heads:
-        head.font = Font(bold=True)
+        head.font = styles.Font(bold=True)
     sheet.append(heads)
     for row in _excel_rows(sheet, table):
         sheet.append(row)
@@ -209,10 +212,10 @@ def _listed_item(value: Any) -> str:
     return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
-def _text(sheet: Any, value: str) -> WriteOnlyCell:
-    cell = WriteOnlyCell(sheet, value=value)
-    cell.data_type = "s"
-    return cell
+def _text(sheet: Any, value: str) -> "cell.WriteOnlyCell":
+    made = cell.WriteOnlyCell(sheet, value=value)
+    made.data_type = "s"
+    return made
 
 
 WRITERS: dict[str, Callable[[Assessment, Path], list[str]]] = {

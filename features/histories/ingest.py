@@ -4,7 +4,7 @@ All or nothing: until the last step the store is only read.
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ CONTRADICTS = (
     "the store holds this event_id and recorded_on with other content; history is append-only: "
     "give the correction a later recorded_on"
 )
+MISFIT = 0.5
+"""Where more of the rows have a measure or post that a profile nobody asked for doesn't know, it is the wrong one."""
 Advance = Callable[[int], None]
 
 
@@ -108,9 +110,9 @@ def ingest(
 ) -> IngestResult:
     """Check an export and merge it into the store of ``home``; return what was taken in and what was not.
 
-    Without ``profile`` the remembered one counts, or ``gongan``. ``progress`` is called with bytes read, in
-    all ``reading.export_size(export)``. Refusal (and nothing changed) if the export or profile cannot be
-    used, and under ``strict`` if any row is bad.
+    Without ``profile`` the remembered one counts, or ``gongan``; most rows must then be of its measures and posts.
+    ``progress`` is called with bytes read, in all ``reading.export_size(export)``. Refusal (and nothing changed) if
+    the export or profile cannot be used, and under ``strict`` if any row is bad.
     """
     export = export.resolve()
     with one_ingest(home):
@@ -124,6 +126,8 @@ def ingest(
         merge = merging.merge_events(base.events, read.rows)
         _enter(read, np.flatnonzero(merge.contradicting), base, taken=taken, reasons=CONTRADICTS)
         entries = in_file_order(taken.entries)
+        if profile is None:
+            _refuse_misfit(entries, taken.rows, opened, chosen=chosen, remembered=before is not None)
         if strict and len(entries):
             raise _strict_refusal(export, entries)
         after = replace(base, events=merge.rows, quarantine=entries)
@@ -277,6 +281,28 @@ def _enter(read: _Read, positions: merging.Positions, base: State, *, taken: _Ta
     taken.entries.append(
         row_entries(cells, lines, file=files, table="events", export=taken.export, column="event_id", reason=reasons)
     )
+
+
+def _refuse_misfit(
+    entries: pa.Table, rows: Mapping[str, int], opened: Export, *, chosen: Profile, remembered: bool
+) -> None:
+    """Raise a Refusal where most rows of the roster or the events are none of the profile's posts or measures."""
+    name = chosen.settings.name
+    tables = (("roster", "post", [opened.roster]), ("events", "measure", opened.events))
+    for table, column, sources in tables:
+        of_table = entries.filter((pc.field("table") == table) & (pc.field("column") == column))
+        whole = sum(rows[source.name] for source in sources)
+        if len(of_table) <= MISFIT * whole:
+            continue
+        which = "that the store remembers" if remembered else "that is used where none is named"
+        unknown = sorted({value for value in of_table["value"].to_pylist() if value})[:SHOWN]
+        raise Refusal(
+            f"{len(of_table):,} of {whole:,} rows of the {table} have a {column} that the profile '{name}' ({which}) "
+            "does not know; nothing was changed. It is probably another force's profile. Unknown:",
+            unknown,
+            hint="Name the profile that fits: jingxing ingest EXPORT --profile P. To take in what does fit all the "
+            f"same, ask for this one by name: --profile {name}",
+        )
 
 
 def _strict_refusal(export: Path, entries: pa.Table) -> Refusal:

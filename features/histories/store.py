@@ -9,7 +9,7 @@ import functools
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from features.errors import Refusal
+from features.histories.bases import load_bases
 from features.histories.checking import EventRows
 from features.histories.merging import group_numbers
 from features.histories.quarantine import listed
@@ -56,7 +57,7 @@ class State:
 
 def load_histories(home: Path) -> Histories:
     """Return the stored histories; Refusal when nothing was ingested."""
-    return _reading(home, _histories)
+    return replace(_reading(home, _histories), bases=load_bases(home))
 
 
 def current_version(home: Path) -> Path:
@@ -70,6 +71,28 @@ def load_officer(home: Path, officer_id: str) -> tuple[Histories, list[str | Non
     Only this officer's rows are read. A Refusal for someone who is not on the roster, or when nothing was ingested.
     """
     return _reading(home, lambda version: _one_officer(version, officer_id))
+
+
+def load_roster(home: Path) -> Histories:
+    """Return the roster and the profile, without events; Refusal when nothing was ingested."""
+    return _reading(home, lambda version: _people(version, _read_roster(version)))
+
+
+def load_some(
+    home: Path, officers: Collection[str], *, since: int | None = None, whole: Collection[str] = ()
+) -> Histories:
+    """Return the stored histories of some officers alone: of those in ``whole`` every row, of others since a day.
+
+    Rows that occurred or were recorded on day ``since`` or later are read, all where it is None. Who is not on the
+    roster is left out. Refusal when nothing was ingested.
+    """
+    found = _reading(home, lambda version: _some(version, officers, since=since, whole=whole))
+    return replace(found, bases=load_bases(home))
+
+
+def stored_profile(home: Path) -> Profile:
+    """Return the profile that the store was ingested with; Refusal when nothing was ingested."""
+    return _reading(home, _profile_of)
 
 
 def load_version(folder: Path) -> Histories:
@@ -172,9 +195,12 @@ def _people(version: Path, roster: pd.DataFrame) -> Histories:
     for column in _DATES:
         roster[column] = timestamps(roster[column].to_numpy())
     nothing = pd.DataFrame(columns=list(EVENT_COLUMNS))
+    return histories(profile=_profile_of(version), roster=roster, events=nothing)
+
+
+def _profile_of(version: Path) -> Profile:
     folder = version / "profile"
-    stamps = tuple((path.name, path.stat().st_mtime_ns) for path in sorted(folder.iterdir()))
-    return histories(profile=_profile(folder, stamps), roster=roster, events=nothing)
+    return _profile(folder, tuple((path.name, path.stat().st_mtime_ns) for path in sorted(folder.iterdir())))
 
 
 @functools.lru_cache(maxsize=4)
@@ -194,6 +220,22 @@ def _one_officer(version: Path, officer_id: str) -> tuple[Histories, list[str | 
     people = _people(version, roster[names == officer_id].reset_index(drop=True))
     ids: list[str | None] = table["event_id"].to_pylist()
     return replace(people, events=replace(events, officer=np.zeros(len(events), dtype=np.int32))), ids
+
+
+def _some(version: Path, officers: Collection[str], *, since: int | None, whole: Collection[str]) -> Histories:
+    roster = _read_roster(version)
+    names = np.unique(roster["officer_id"].to_numpy(dtype=str))
+    chosen = np.flatnonzero(np.isin(names, list(officers)))
+    rows = pc.field("officer").isin(chosen.astype(np.int32))
+    if since is not None:
+        day, kept = pa.scalar(since, pa.int32()).cast(pa.date32()), np.flatnonzero(np.isin(names, list(whole)))
+        late = (pc.field("occurred") >= day) | (pc.field("recorded") >= day)
+        rows &= late | pc.field("officer").isin(kept.astype(np.int32))
+    columns = ["officer", "measure", "occurred", "recorded", "began", "value", "event"]
+    events = _arrays(pq.read_table(version / "events.parquet", columns=columns, filters=rows))
+    people = _people(version, roster[roster["officer_id"].isin(names[chosen])].reset_index(drop=True))
+    place = np.searchsorted(chosen, events.officer).astype(np.int32)
+    return replace(people, events=replace(events, officer=place))
 
 
 def _arrays(table: pa.Table) -> Events:

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from features.histories.bases import load_bases
 from features.histories.store import current_version, load_version
 from features.histories.tables import Events, Histories
 from features.months import NO_DAY, last_day
 from features.profile import Profile
 
 VERSIONS_KEPT = 24
-"""So many of the newest versions of which a list was made are kept; the store itself keeps the last two."""
+"""So many of the newest versions of which a list was made are kept, and all that ``needed`` names; the store itself
+keeps the last two."""
 
 
 def known_digest(given: Histories, as_of: int) -> str:
@@ -29,6 +31,7 @@ def known_digest(given: Histories, as_of: int) -> str:
     digest, known = hashlib.sha256(), given.until(as_of)
     _add_roster(digest, known, int(last_day(as_of)))
     _add_events(digest, known)
+    _add_exceptions(digest, known, as_of)
     return digest.hexdigest()
 
 
@@ -42,8 +45,11 @@ def under(given: Histories, profile: Profile) -> Histories:
     return replace(given, profile=profile, posts=posts, postings=postings, events=events.take(events.measure >= 0))
 
 
-def keep_version(home: Path) -> str:
-    """Keep the store's present version for replay (hard links: no room until it is replaced); return its name."""
+def keep_version(home: Path, *, needed: Collection[str] = ()) -> str:
+    """Keep the store's present version for replay (hard links: no room until it is replaced); return its name.
+
+    Beyond VERSIONS_KEPT the oldest are let go, but those that ``needed`` names.
+    """
     version, kept = current_version(home), _kept(home)
     target = kept / version.name
     if not target.exists():
@@ -51,17 +57,18 @@ def keep_version(home: Path) -> str:
         shutil.rmtree(unfinished, ignore_errors=True)
         shutil.copytree(version, unfinished, copy_function=_linked)
         unfinished.rename(target)
-    for old in sorted(path for path in kept.iterdir() if path.suffix == "")[:-VERSIONS_KEPT]:
+    free = sorted(path for path in kept.iterdir() if path.suffix == "" and path.name not in needed)
+    for old in free[:-VERSIONS_KEPT]:
         shutil.rmtree(old)
     return version.name
 
 
 def stored_versions(home: Path, name: str | None) -> Iterator[Histories]:
     """Yield the stored histories, then those kept under a version's name, each loaded when asked for."""
-    present = current_version(home)
-    yield load_version(present)
+    present, bases = current_version(home), load_bases(home)
+    yield replace(load_version(present), bases=bases)
     if name and name != present.name and (_kept(home) / name).is_dir():
-        yield load_version(_kept(home) / name)
+        yield replace(load_version(_kept(home) / name), bases=bases)
 
 
 def _kept(home: Path) -> Path:
@@ -81,7 +88,8 @@ def _add_roster(digest: "hashlib._Hash", given: Histories, day: int) -> None:
     present = np.zeros(len(given.officers), dtype=bool)
     present[postings.officer[begun]] = True
     hired = np.full(len(given.officers), NO_DAY, dtype=np.int32)
-    hired[postings.officer] = postings.hired
+    told = begun & (postings.hired != NO_DAY)  # as features.cohort reads it: what a later posting says came later
+    hired[postings.officer[told]] = postings.hired[told]
     _add_text(digest, given.officers[present].tolist())
     _add(digest, hired[present])
     _add(digest, (np.cumsum(present) - 1)[postings.officer[begun]])
@@ -104,6 +112,14 @@ def _add_events(digest: "hashlib._Hash", given: Histories) -> None:
     ordered = _ordered(replace(events, measure=measure, officer=officer))
     for column in ("officer", "measure", "occurred", "recorded", "began", "value", "event"):
         _add(digest, getattr(ordered, column))
+
+
+def _add_exceptions(digest: "hashlib._Hash", given: Histories, as_of: int) -> None:
+    """Whose health data is treated otherwise than the profile says for everyone; nothing where nobody's is."""
+    register = given.profile.settings.sensitive_basis == "organisation"
+    apart = given.officers[given.covered(as_of) != register]
+    if len(apart):
+        _add_text(digest, apart.tolist())
 
 
 def _ordered(events: Events) -> Events:

@@ -2,7 +2,17 @@
 
 from features.simulation.export import write_export
 from features.simulation.force import SimulatedForce, simulate
-from features.simulation.intervention import Help, Intervene, Recorded
+from features.simulation.intervention import Help, Intervene, Recorded, Trial, known_waves
 from features.simulation.mechanism import Mechanism
 
-__all__ = ["Help", "Intervene", "Mechanism", "Recorded", "SimulatedForce", "simulate", "write_export"]
+__all__ = [
+    "Help",
+    "Intervene",
+    "Mechanism",
+    "Recorded",
+    "SimulatedForce",
+    "Trial",
+    "known_waves",
+    "simulate",
+    "write_export",
+]

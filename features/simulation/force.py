@@ -1,6 +1,6 @@
 """simulate(): a force of so many officers over so many months, from its first day to its export."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -11,7 +11,8 @@ from features.errors import Refusal
 from features.histories.tables import Floats, Ints, histories
 from features.months import NO_DAY, first_day, last_day, month_of_day
 from features.profile import Profile, load_profile
-from features.simulation.intervention import Help, Intervene, Recorded, extra_of, reached
+from features.simulation.counterfactual import COLUMNS, true_benefits
+from features.simulation.intervention import Help, Intervene, Recorded, Trial, extra_of, reached
 from features.simulation.ledger import Ledger
 from features.simulation.mechanism import (
     Extra,
@@ -62,13 +63,15 @@ class SimulatedForce:
     """An export and what is true of it.
 
     ``truth`` has officer_id, as_of (month end), risk, probability; ``effects`` each officer's own true effect
-    of an action (strain relieved by a day or session, performance gained by a month of mentoring).
+    of an action (strain relieved by a day or session, performance gained by a month of mentoring). ``benefits`` has
+    officer_id, as_of, action, risk, and the true probabilities ``without`` and ``with_help``, for the trials asked.
     """
 
     roster: pd.DataFrame
     events: pd.DataFrame
     truth: pd.DataFrame
     effects: pd.DataFrame
+    benefits: pd.DataFrame
 
 
 def simulate(
@@ -80,13 +83,15 @@ def simulate(
     mechanism: Mechanism | None = None,
     with_truth: bool = True,
     intervene: Intervene | None = None,
+    trials: Sequence[Trial] = (),
     progress: Callable[[int], None] | None = None,
 ) -> SimulatedForce:
     """Return a simulated force whose last month is 2024-12; the same arguments give the same tables.
 
     Without ``with_truth`` the table of true probabilities stays empty, which halves the time. ``intervene`` chooses
-    who is helped in the coming month beside the policies; the truth is that without further such help. ``progress``
-    is called with 1 after each month. The profile must have the posts and measures of ``gongan``.
+    who is helped in the coming month beside the policies; the truth is that without further such help. ``trials``
+    ask for the true effects of actions (table ``benefits``) and change no other byte. ``progress`` is called with 1
+    after each month. The profile must have the posts and measures of ``gongan``.
     """
     profile = profile or load_profile("gongan")
     _check(profile, officers, months)
@@ -99,7 +104,7 @@ def simulate(
     roster = roster_table(world.people, world.postings, profile=profile)
     events = world.ledger.table(world.people.officer_id, until=int(last_day(LAST_MONTH)))
     truth = _truth(world, roster, events, seed=seed) if with_truth else pd.DataFrame(columns=TRUTH)
-    return SimulatedForce(roster, events, truth, _effects(world))
+    return SimulatedForce(roster, events, truth, _effects(world), _benefits(world, roster, events, trials, seed=seed))
 
 
 def _recorded(world: "_World", as_of: int, seed: int) -> Recorded:
@@ -116,6 +121,22 @@ def _truth(world: "_World", roster: pd.DataFrame, events: pd.DataFrame, *, seed:
         traits=world.traits,
         mechanism=world.mechanism,
         rng=np.random.default_rng([seed, 2]),
+    )
+
+
+def _benefits(
+    world: "_World", roster: pd.DataFrame, events: pd.DataFrame, trials: Sequence[Trial], *, seed: int
+) -> pd.DataFrame:
+    if not trials:
+        return pd.DataFrame(columns=COLUMNS)
+    return true_benefits(
+        histories(profile=world.profile, roster=roster, events=events),
+        world.snapshots,
+        trials,
+        reached=world.reached,
+        traits=world.traits,
+        mechanism=world.mechanism,
+        seed=seed,
     )
 
 
@@ -143,6 +164,7 @@ class _World:
         self.state: State = first_state(self.rng, self.postings, mechanism=mechanism)
         self.ledger = Ledger(profile.measure_keys, self.rng)
         self.snapshots: dict[int, Snapshot] = {}
+        self.reached: dict[int, Ints] = {}
         size = len(self.people.joined)
         self.case_began = np.full(size, NO_DAY, dtype=np.int32)
         self.case_ends = np.zeros(size, dtype=np.int32)
@@ -168,6 +190,7 @@ class _World:
         """Help chosen from outside reaches those who are there; it is marked on the first day of the month."""
         there = (self.people.joined <= month) & (self.postings.gone == NO_DAY)
         who = reached(chosen, self.people.officer_id, there)
+        self.reached[month] = who
         if chosen is None or not len(who):
             return None
         if chosen.recorded_as:

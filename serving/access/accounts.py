@@ -1,6 +1,7 @@
 """Accounts: who may sign in. Passwords are Argon2 hashes; failures are throttled; nothing has a default."""
 
 import datetime as dt
+import functools
 import hashlib
 import secrets
 from collections.abc import Sequence
@@ -24,7 +25,6 @@ LONGEST_WAIT = dt.timedelta(minutes=15)
 FORGOTTEN_AFTER = dt.timedelta(hours=24)
 
 _hasher = PasswordHasher()
-_nobody = _hasher.hash(secrets.token_urlsafe(16))
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,8 @@ class NewAccount:
 def add_account(session: Session, actor: Actor, new: NewAccount, *, password: str | None = None) -> str:
     """Add an account and return its first password, which must be changed at the first sign-in.
 
-    A Refusal says when the name is taken.
+    Where the bureau's provider vouches for its name it needs none (``enter_by_provider``). A Refusal says when
+    the name is taken.
     """
     if session.scalar(select(Account.id).where(Account.name == new.name)) is not None:
         raise Refusal(f"There is an account '{new.name}' already.", hint="See: jingxing user list")
@@ -135,6 +136,21 @@ def sign_in(session: Session, name: str, password: str, *, address: str, now: dt
     return SignIn(account)
 
 
+def enter_by_provider(session: Session, name: str) -> Account | None:
+    """Return the account that the bureau's provider vouches for by its name; None where there is none, or it is closed.
+
+    A first password that nobody used ends with that. The provider gives no role: that is the account's.
+    """
+    account = session.scalar(select(Account).where(Account.name == name, Account.disabled_at.is_(None)))
+    if account is None:
+        record(session, Actor("unknown", "none"), "sign-in failed", "provider")
+        return None
+    if account.must_change:
+        account.password, account.must_change = None, False
+    record(session, Actor(account.name, account.role), "signed in", "provider")
+    return account
+
+
 def change_password(session: Session, account: Account, *, old: str, new: str) -> None:
     """Set a new password and end all other sign-ins; a Refusal says what is wrong with it."""
     if not _right(account, old):
@@ -162,12 +178,18 @@ def reset_password(session: Session, actor: Actor, name: str) -> str:
 
 
 def _right(account: Account | None, password: str) -> bool:
-    kept = account.password if account is not None and account.password else _nobody
+    kept = account.password if account is not None and account.password else _nobody()
     try:
         matches = _hasher.verify(kept, password[: LONGEST_PASSWORD * 4])
     except (VerificationError, InvalidHashError):
         return False
     return matches and account is not None and account.password is not None
+
+
+@functools.cache
+def _nobody() -> str:
+    """A hash that no password fits: who does not exist takes as long as who does."""
+    return _hasher.hash(secrets.token_urlsafe(16))
 
 
 def _sign_out_everywhere(session: Session, account: Account) -> None:

@@ -4,6 +4,7 @@ import datetime as dt
 import hmac
 from dataclasses import dataclass
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from sqlalchemy import select
@@ -43,6 +44,11 @@ class Caller:
 
 def caller_of(request: Request, database: Database) -> Caller | None:
     """Return who asks; None where nobody is signed in. A token that is not good is a problem, not nobody."""
+    request.state.caller = found = _asking(request, database)
+    return found
+
+
+def _asking(request: Request, database: Database) -> Caller | None:
     header = request.headers.get("authorization", "")
     salt: str = request.app.state.salt
     if header:
@@ -51,6 +57,7 @@ def caller_of(request: Request, database: Database) -> Caller | None:
         if found is None:
             raise Problem(Kind.SIGN_IN, "The token is not good: unknown, over or revoked. 令牌无效。")
         account, token = found
+        request.app.state.rates.count(token.id)
         granted = frozenset(Permission(name) for name in token.permissions) or PERMISSIONS_OF[Role(account.role)]
         return _caller(account, granted & PERMISSIONS_OF[Role(account.role)], salt)
     secret = request.cookies.get(COOKIE, "")
@@ -110,6 +117,19 @@ def refused(request: Request, caller: Caller, what: str) -> None:
         record(session, caller.actor, "refused", getattr(route, "path", ""), permission=what, method=request.method)
 
 
+def looked(request: Request, caller: Caller, asked: str, *, found: bool) -> None:
+    """Write to the audit chain that a person was looked at, or that the caller asked for nobody within reach.
+
+    The second holds a pseudonym of what was typed: it may be anything.
+    """
+    with transaction(request.app.state.engine) as session:
+        place = getattr(request.scope.get("route"), "path", "")
+        if found:
+            record(session, caller.actor, "looked", asked, at=place)
+        else:
+            record(session, caller.actor, "refused", place, asked=caller.sight.pseudonym(asked))
+
+
 def _caller(account: Account, granted: frozenset[Permission], salt: str, *, secret: str | None = None) -> Caller:
     role = Role(account.role)
     return Caller(
@@ -123,10 +143,17 @@ def _caller(account: Account, granted: frozenset[Permission], salt: str, *, secr
     )
 
 
+def same_site(request: Request) -> None:
+    """Refuse what a browser says another site sent."""
+    origin = urlsplit(request.headers.get("origin", "")).netloc
+    foreign = request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
+    if foreign or (origin and origin != request.headers.get("host", "")):
+        raise Problem(Kind.FOREIGN_FORM, "This was sent from another site. 请求来自其他站点。")
+
+
 async def _same_browser(request: Request, caller: Caller) -> None:
     """A change by cookie must come from our own page: same origin, and the secret that its forms carry."""
-    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        raise Problem(Kind.FOREIGN_FORM, "This was sent from another site. 请求来自其他站点。")
+    same_site(request)
     given = request.headers.get(HEADER, "")
     if not given and request.headers.get("content-type", "").split(";")[0] in FORMS:
         given = str((await request.form()).get(FORM_FIELD, ""))

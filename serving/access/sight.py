@@ -1,6 +1,5 @@
 """What one caller may see: the purpose firewall as conditions of a query. Templates decide nothing."""
 
-import hashlib
 import hmac
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +7,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, false, true
 
 from serving.access.roles import MAY_SEE, SCOPE_OF, Field, Reach, Role
+
+PSEUDONYM = "P-"
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,27 @@ class Sight:
             return own
         return false()
 
+    def units_seen(self, unit: Any) -> ColumnElement[bool]:
+        """Return the condition for units as wholes within the caller's reach, over a column."""
+        reach = SCOPE_OF[self.role]
+        if reach is Reach.FORCE:
+            return true()
+        mine: ColumnElement[bool] = unit.in_(self.units if reach is Reach.UNITS else ())
+        return mine
+
+    @property
+    def pseudonymous(self) -> bool:
+        """Whether the caller knows persons by pseudonym only."""
+        return not any(Field.OFFICER_ID in MAY_SEE[self.role][purpose] for purpose in self.purposes)
+
     def shown_id(self, officer_id: str, purpose: str) -> str:
         """Return the number, or this home's pseudonym of it where the caller may not see the number."""
         return officer_id if Field.OFFICER_ID in self.fields(purpose) else self.pseudonym(officer_id)
 
     def pseudonym(self, officer_id: str) -> str:
         """Return a pseudonym that can't be turned back without this home's secret."""
-        return "P-" + hmac.new(self.salt.encode(), officer_id.encode(), hashlib.sha256).hexdigest()[:12]
+        return PSEUDONYM + hmac.digest(self.salt.encode(), officer_id.encode(), "sha256").hex()[:12]
+
+
+WHOLE = Sight(Role.WELLNESS)
+"""What the program itself reads, at the command line: whoever may open the home may read all of it."""

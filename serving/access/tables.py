@@ -66,6 +66,30 @@ class Failure(Table):
     last_at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True))
 
 
+class Secret(Table):
+    """What this home made for itself at its first start and tells nobody."""
+
+    __tablename__ = "secrets"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    value: Mapped[str] = mapped_column(String(200))
+
+
+class ProviderAttempt(Table):
+    """A sign-in that was sent to the bureau's own provider and has not come back."""
+
+    __tablename__ = "provider_attempts"
+
+    state: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """Digest of what the provider gives back."""
+    browser: Mapped[str] = mapped_column(String(64))
+    """Digest of the cookie of the browser that began."""
+    nonce: Mapped[str] = mapped_column(String(64))
+    verifier: Mapped[str] = mapped_column(String(128))
+    wanted: Mapped[str] = mapped_column(String(2000))
+    at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True))
+
+
 class AuditRow(Table):
     """One thing that was done, chained to the one before by its hash."""
 

@@ -2,13 +2,22 @@
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from serving.queries import Entry, PersonRisk, holds
-from serving.tables import Batch, RecommendationRow, Score
+from serving.seen import Seen
+from serving.tables import Batch, RecommendationRow
 from serving.words import same
+
+
+def with_zone(moment: dt.datetime) -> dt.datetime:
+    """Return a time with its zone: SQLite gives times back without it, they are UTC."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+
+
+Moment = Annotated[dt.datetime, AfterValidator(with_zone)]
 
 
 class Answer(BaseModel):
@@ -50,8 +59,8 @@ class ListEntry(Answer):
     """One person of a list."""
 
     officer_id: str = Field(examples=["021457"])
-    post: str
-    unit: str
+    post: str | None = Field(description="Null where the role may not see it.")
+    unit: str | None = Field(description="Null where the role may not see it.")
     probability: float = Field(ge=0, le=1, examples=[0.41])
     low: float = Field(ge=0, le=1)
     high: float = Field(ge=0, le=1)
@@ -60,7 +69,13 @@ class ListEntry(Answer):
     previous_rank: int | None = Field(description="Rank in the list before; null if not in it.")
     in_capacity: bool = Field(description="Within what the team can attend to this month.")
     split: Split | None = Field(default=None, description="Post, unit and person; null in older lists.")
-    status: str = Field(examples=["open"], description="Review status; always open until reviews exist.")
+    status: str | None = Field(
+        examples=["open"],
+        description="Of the review: open, acted, watched, dismissed, expired. Null beyond the list's capacity, where "
+        "nobody is asked to decide, and for roles that may not know.",
+    )
+    flag_id: int | None = Field(default=None, examples=[17], description="What POST /reviews decides on.")
+    flag_version: int | None = Field(default=None, examples=[0], description="What POST /reviews must have seen.")
     reasons: list[Reason]
     actions: list[str] = Field(description="Keys of what is recommended, the most pressing first.")
 
@@ -69,8 +84,8 @@ class Unranked(Answer):
     """A person with insufficient evidence: not ranked, never within capacity. Talk instead of relying on a model."""
 
     officer_id: str
-    post: str
-    unit: str
+    post: str | None
+    unit: str | None
     probability: float
     low: float
     high: float
@@ -86,12 +101,15 @@ class RiskList(Answer):
     as_of: dt.date = Field(examples=["2024-06-30"])
     model_version: str
     forced: str | None = Field(description="Why the model serves although the gate objected; null where it passed.")
-    scored_at: dt.datetime
+    scored_at: Moment
     recorded_until: dt.date = Field(description="The last day on which anything in the store was recorded.")
     horizon_months: int
     cohort: int
     capacity: int
     base_value: float = Field(description="Log-odds of the average, from which contributions and splits start.")
+    state: str = Field(examples=["published"], description="draft until a person publishes it; then it never changes.")
+    run: int = Field(description="How often this month was scored; POST …/publication names the one looked at.")
+    digest: str | None = Field(description="SHA-256 of a published list; null for a draft.")
     total: int = Field(description="Persons that fit the filters.")
     entries: list[ListEntry]
     unranked: list[Unranked] = Field(default=[], description="Whose evidence is insufficient; on the first page only.")
@@ -136,9 +154,9 @@ class Officer(Answer):
 
     officer_id: str
     as_of: dt.date
-    post: str
-    unit: str
-    tenure_months: int
+    post: str | None = Field(description="Null where the role may not see it.")
+    unit: str | None = Field(description="Null where the role may not see it.")
+    tenure_months: int | None = Field(description="Null where the role may not see it.")
     risks: list[OfficerRisk]
     actions: list[str]
 
@@ -179,7 +197,7 @@ def reason_of(stored: dict[str, Any], points_per_unit: float) -> Reason:
     )
 
 
-def split_of(score: Score) -> Split | None:
+def split_of(score: Seen) -> Split | None:
     """Return the split of a risk; None in lists older than it."""
     if score.part_post is None or score.part_unit is None or score.part_person is None:
         return None
@@ -193,10 +211,12 @@ def entry_of(entry: Entry, batch: Batch) -> ListEntry:
         post=entry.score.post,
         unit=entry.score.unit,
         officer_id=entry.score.officer_id,
-        post_mean=batch.post_means.get(entry.score.post, batch.post_means[""]),
+        post_mean=batch.post_means.get(entry.score.post or "", batch.post_means[""]),
         in_capacity=entry.score.within(batch.capacity),
         split=split_of(entry.score),
-        status="open",
+        status=entry.flag.status if entry.flag else None,
+        flag_id=entry.flag.id if entry.flag else None,
+        flag_version=entry.flag.version if entry.flag else None,
         reasons=[reason_of(reason, entry.points_per_unit) for reason in entry.strongest],
         actions=[offer.action for offer in entry.offers],
     )
@@ -217,8 +237,8 @@ def officer_risk_of(view: PersonRisk) -> OfficerRisk:
         margin=view.margin,
         split=split_of(score),
         reasons=[reason_of(reason, view.points_per_unit) for reason in view.reasons.strongest],
-        contributions=dict(zip(batch.groups, view.reasons.contributions, strict=True)),
-        other_influences=sum(view.reasons.contributions) - sum(_firm(view.reasons.strongest)),
+        contributions=dict(zip(view.reasons.groups, view.reasons.contributions, strict=True)),
+        other_influences=view.margin - batch.base_value - sum(_firm(view.reasons.strongest)),
         trend=[
             RiskMonth(as_of=b.as_of, probability=s.probability, low=s.low, high=s.high, rank=s.rank)
             for b, s in view.trend
@@ -243,7 +263,7 @@ def offer_of(row: RecommendationRow) -> Offer:
     )
 
 
-def unranked_of(score: Score) -> Unranked:
+def unranked_of(score: Seen) -> Unranked:
     """Return one person whose evidence is insufficient."""
     names = ("officer_id", "post", "unit", "probability", "low", "high", "evidence")
     why = Text(**same(f"evidence_{score.evidence}"))
@@ -254,6 +274,6 @@ def _firm(strongest: Sequence[dict[str, Any]]) -> list[float]:
     return [reason["contribution"] for reason in strongest if holds(reason)]
 
 
-def _score(score: Score) -> dict[str, Any]:
+def _score(score: Seen) -> dict[str, Any]:
     names = ("probability", "low", "high", "rank", "previous_rank")
     return {name: getattr(score, name) for name in names}

@@ -7,12 +7,13 @@ from fastapi import APIRouter, Request
 
 from features.errors import Refusal
 from features.months import parse_month
+from serving.access.caller import Caller, TheCaller, looked, needs
+from serving.access.roles import Permission
 from serving.api.answers import Answer
 from serving.api.people import OfficerId
 from serving.assessed import reading
 from serving.assessed.opening import behind
 from serving.assessed.tables import AssessmentHead
-from serving.permissions import Permission, needs
 from serving.problems import Kind, Problem, problem_answers
 from serving.sessions import AsOf, Database
 
@@ -71,10 +72,12 @@ class StarWall(Answer):
     response_model=PersonReport,
     responses=ANSWERS,
 )
-def officer_report(officer_id: OfficerId, database: Database, as_of: AsOf) -> PersonReport:
+def officer_report(
+    request: Request, officer_id: OfficerId, caller: TheCaller, database: Database, as_of: AsOf
+) -> PersonReport:
     """Return a person's three-dimension report at a month (the newest by default)."""
     head = head_or_problem(database, as_of)
-    report = report_or_problem(database, head, officer_id)
+    report = report_or_problem(request, caller, database, head=head, officer_id=officer_id)
     return PersonReport(
         officer_id=officer_id, as_of=head.as_of, profile=head.profile, report=report.levels, tables=report.tables
     )
@@ -86,10 +89,12 @@ def officer_report(officer_id: OfficerId, database: Database, as_of: AsOf) -> Pe
     response_model=PersonPoints,
     responses=ANSWERS,
 )
-def officer_points(request: Request, officer_id: OfficerId, database: Database, as_of: AsOf) -> PersonPoints:
+def officer_points(
+    request: Request, officer_id: OfficerId, caller: TheCaller, database: Database, as_of: AsOf
+) -> PersonPoints:
     """Return a person's points ledger as known at the end of a month."""
     head = head_or_problem(database, as_of)
-    report_or_problem(database, head, officer_id)
+    report_or_problem(request, caller, database, head=head, officer_id=officer_id)
     entries = opened_or_problem(request, officer_id, head).entries
     return PersonPoints(
         officer_id=officer_id,
@@ -100,26 +105,26 @@ def officer_points(request: Request, officer_id: OfficerId, database: Database, 
 
 
 @router.get("/cockpit", dependencies=[needs(Permission.SEE_ASSESSMENT)], response_model=Cockpit, responses=ANSWERS)
-def cockpit(database: Database, as_of: AsOf, unit: str | None = None) -> Cockpit:
+def cockpit(caller: TheCaller, database: Database, as_of: AsOf, unit: str | None = None) -> Cockpit:
     """Return the three dimensions of a unit, or of the force."""
     head = head_or_problem(database, as_of)
-    scores = reading.rows_of(database, head, "units", unit=unit or "")
+    scores = reading.rows_of(database, caller.sight, head, "units", unit=unit or "")
     if unit and not scores:
         raise Problem(Kind.NOT_FOUND, SMALL)
     return Cockpit(
         as_of=head.as_of,
         unit=unit,
         scores=scores,
-        months=reading.rows_of(database, head, "unit_months", unit=unit or ""),
-        units=[] if unit else [row for row in reading.rows_of(database, head, "units") if row["unit"]],
+        months=reading.rows_of(database, caller.sight, head, "unit_months", unit=unit or ""),
+        units=[] if unit else [row for row in reading.rows_of(database, caller.sight, head, "units") if row["unit"]],
     )
 
 
 @router.get("/stars", dependencies=[needs(Permission.SEE_STARS)], response_model=StarWall, responses=ANSWERS)
-def stars(database: Database, as_of: AsOf) -> StarWall:
+def stars(caller: TheCaller, database: Database, as_of: AsOf) -> StarWall:
     """Return the star wall: the stars of the quarter so far, with rank, ties and reasons."""
     head = head_or_problem(database, as_of)
-    return StarWall(as_of=head.as_of, stars=reading.rows_of(database, head, "stars"))
+    return StarWall(as_of=head.as_of, stars=reading.rows_of(database, caller.sight, head, "stars"))
 
 
 def head_or_problem(database: Database, as_of: dt.date | None) -> AssessmentHead:
@@ -130,9 +135,12 @@ def head_or_problem(database: Database, as_of: dt.date | None) -> AssessmentHead
     return head
 
 
-def report_or_problem(database: Database, head: AssessmentHead, officer_id: str) -> reading.Report:
-    """Return a person's report, or the problem that there is none."""
-    report = reading.report_of(database, head, officer_id)
+def report_or_problem(
+    request: Request, caller: Caller, database: Database, *, head: AssessmentHead, officer_id: str
+) -> reading.Report:
+    """Return a person's report, or the problem that there is none within the caller's reach; the look is logged."""
+    report = reading.report_of(database, caller.sight, head, officer_id)
+    looked(request, caller, officer_id, found=report is not None)
     if report is None:
         raise Problem(Kind.NOT_FOUND, NOBODY)
     return report

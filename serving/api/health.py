@@ -6,10 +6,12 @@ from fastapi import APIRouter, Request
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
+from serving.access.caller import needs
+from serving.access.probes import probed
+from serving.access.roles import Permission
 from serving.api.answers import Answer
 from serving.champions import Champions
 from serving.database import transaction
-from serving.permissions import Permission, needs
 from serving.problems import Kind, Problem, problem_answers
 
 router = APIRouter(tags=["health"])
@@ -28,7 +30,7 @@ class Readiness(Answer):
     champions: dict[str, str]
 
 
-@router.get("/healthz", dependencies=[needs(Permission.OPEN)], response_model=Health)
+@router.get("/healthz", dependencies=[needs(Permission.OPEN), probed()], response_model=Health)
 def healthz() -> Health:
     """Return ok as long as the process answers."""
     return Health(status="ok")
@@ -36,7 +38,7 @@ def healthz() -> Health:
 
 @router.get(
     "/readyz",
-    dependencies=[needs(Permission.OPEN)],
+    dependencies=[needs(Permission.OPEN), probed()],
     response_model=Readiness,
     responses=problem_answers(Kind.NOT_READY),
 )

@@ -6,14 +6,16 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 from sqlalchemy.orm import Session
 
 from serving import monitored
-from serving.permissions import Permission, needs
+from serving.access.caller import needs
+from serving.access.probes import probed
+from serving.access.roles import Permission
 from serving.sessions import Database
 from serving.tables import MonitorRun
 
 router = APIRouter(tags=["health"])
 
 
-@router.get("/metrics", dependencies=[needs(Permission.OPEN)], include_in_schema=False)
+@router.get("/metrics", dependencies=[needs(Permission.OPEN), probed()], include_in_schema=False)
 def metrics(database: Database) -> Response:
     """Return the newest run of the monitor in Prometheus' text format; empty of figures where there is none."""
     return Response(exposition(database), media_type=CONTENT_TYPE_LATEST)
@@ -34,7 +36,9 @@ def exposition(session: Session) -> bytes:
 
 
 def _of_run(run: MonitorRun, registry: CollectorRegistry) -> None:
-    level = Gauge("jingxing_monitor_level", "0 stable, 1 watch, 2 check, 3 hold the lists back.", registry=registry)
+    level = Gauge(
+        "jingxing_monitor_level", "-1 not judged, 0 stable, 1 watch, 2 check, 3 hold the lists back.", registry=registry
+    )
     level.set(run.level)
     ran = Gauge("jingxing_monitor_ran_timestamp_seconds", "When the monitor ran.", registry=registry)
     ran.set(run.ran_at.timestamp())

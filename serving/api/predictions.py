@@ -9,10 +9,11 @@ from pydantic import ConfigDict, Field
 from features.cohort import cohort
 from features.months import month_end, parse_month
 from features.profile import Profile
+from serving.access.caller import needs
+from serving.access.roles import Permission
 from serving.api.answers import Answer, Reason, reason_of
 from serving.champions import Champions
 from serving.given import Event, Given, Posting, given_histories
-from serving.permissions import Permission, needs
 from serving.problems import Kind, Problem, problem_answers
 from serving.queries import points_per_unit
 from serving.scoring import reason_of as stored_reason

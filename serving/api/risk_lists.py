@@ -3,18 +3,32 @@
 import base64
 import binascii
 import hashlib
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypedDict
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from serving import queries
+from serving.access.caller import TheCaller, needs
+from serving.access.roles import Permission
 from serving.api.answers import RiskList, Text, entry_of, unranked_of
-from serving.permissions import Permission, needs
+from serving.decisions.publishing import published_of
+from serving.decisions.tables import Flag, Published, Rescored, Review
 from serving.problems import Kind, Problem, problem_answers
 from serving.sessions import AsOf, Database
 from serving.tables import Batch
 
-Status = Literal["open", "acted", "watched", "dismissed"]
+Status = Literal["open", "acted", "watched", "dismissed", "expired"]
+
+
+class Filters(TypedDict):
+    """What a list is narrowed to."""
+
+    unit: str | None
+    post: str | None
+    status: str | None
+
 
 router = APIRouter(prefix="/api/v1/risk-lists", tags=["risk lists"])
 
@@ -24,13 +38,14 @@ router = APIRouter(prefix="/api/v1/risk-lists", tags=["risk lists"])
     dependencies=[needs(Permission.SEE_LISTS)],
     response_model=RiskList,
     responses={
-        **problem_answers(Kind.NOT_FOUND, Kind.LIST_CHANGED, Kind.INVALID),
+        **problem_answers(Kind.FORBIDDEN, Kind.NOT_FOUND, Kind.LIST_CHANGED, Kind.INVALID),
         304: {"description": "Not changed since the ETag given."},
     },
 )
 def risk_list(
     request: Request,
     response: Response,
+    caller: TheCaller,
     database: Database,
     risk: Annotated[str, Path(examples=["burnout"])],
     as_of: AsOf,
@@ -45,17 +60,20 @@ def risk_list(
 
     The order is the model's; it is advice. A list scored anew while you page answers 409: start again.
     """
-    batch = queries.batch_of(database, risk, as_of)
+    batch = queries.batch_of(database, caller.sight, risk, as_of)
     if batch is None:
         raise Problem(Kind.NOT_FOUND, "There is no list of this risk and month; run jingxing score first.")
-    tag = _etag(batch, str(request.url.query))
+    sight, filters = caller.sight, Filters(unit=unit, post=post, status=status)
+    total = queries.how_many(database, sight, batch, **filters)  # what may not be asked is refused here
+    tag = _etag(database, batch, f"{caller.account_id} {request.url.query}")
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     if if_none_match and tag in [part.strip() for part in if_none_match.split(",")]:
         return Response(status_code=304, headers=headers)
     response.headers.update(headers)
-    wanted = status in (None, "open")  # nothing has been decided yet: everyone is open
     after = _position(cursor, batch) if cursor else 0
-    found = queries.entries(database, batch, unit=unit, post=post, after=after, limit=limit + 1) if wanted else []
+    found = queries.entries(database, sight, batch, **filters, after=after, limit=limit + 1)
+    unranked = [] if cursor or status else queries.unranked(database, sight, batch, unit=unit, post=post)
+    published = published_of(database, batch.risk, batch.as_of)
     return RiskList(
         risk=batch.risk,
         label=Text(**batch.labels["risk"]),
@@ -68,19 +86,22 @@ def risk_list(
         cohort=batch.cohort,
         capacity=batch.capacity,
         base_value=batch.base_value,
-        total=queries.how_many(database, batch, unit=unit, post=post) if wanted else 0,
+        total=total,
+        state="published" if published else "draft",
+        run=batch.run,
+        digest=published.digest if published else None,
         entries=[entry_of(entry, batch) for entry in found[:limit]],
-        unranked=[
-            unranked_of(score)
-            for score in ([] if cursor or not wanted else queries.unranked(database, batch, unit=unit, post=post))
-        ],
+        unranked=[unranked_of(score) for score in unranked],
         next_cursor=_cursor(batch, found[limit - 1].score.rank or 0) if len(found) > limit else None,
     )
 
 
-def _etag(batch: Batch, query: str) -> str:
-    digest = hashlib.sha256(f"{batch.id} {batch.scored_at.timestamp()} {query}".encode()).hexdigest()[:20]
-    return f'W/"{digest}"'
+def _etag(session: Session, batch: Batch, query: str) -> str:
+    """A tag that changes with the list, any decision, flag, publication or corrected score, and with who asks."""
+    newest = [select(func.max(table.id)).scalar_subquery() for table in (Batch, Flag, Review, Published, Rescored)]
+    marks = session.execute(select(*newest)).one()
+    told = f"{batch.id} {batch.scored_at.timestamp()} {tuple(marks)} {query}"
+    return f'W/"{hashlib.sha256(told.encode()).hexdigest()[:20]}"'
 
 
 def _cursor(batch: Batch, rank: int) -> str:

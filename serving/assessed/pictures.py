@@ -3,14 +3,19 @@
 import functools
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import altair as alt
 import pandas as pd
 
+from features.late import Late
 from serving.assessed.reading import Record
 from serving.charts import ACCENT, FONT, MUTED, WIDTHS, _months, _svg
 from serving.words import month_name, say
+
+if TYPE_CHECKING:
+    import altair as alt
+else:
+    alt = Late("altair")
 
 SCORES = ("index", "workload", "quality", "satisfaction")
 

@@ -81,6 +81,8 @@ class Objection(Table):
     officer_id: Mapped[str] = mapped_column(String(200), index=True)
     against: Mapped[str] = mapped_column(String(20))
     """record, score or warning."""
+    purpose: Mapped[str] = mapped_column(String(20), server_default="wellness")
+    """Whose eyes it is for: wellness where the risk or a contested record is health data, else development."""
     risk: Mapped[str | None] = mapped_column(String(120))
     as_of: Mapped[dt.date | None]
     event_ids: Mapped[list[Any]]
@@ -96,9 +98,9 @@ class Objection(Table):
     decided_by: Mapped[str | None] = mapped_column(String(120))
     decided_at: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))
     before: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
-    """The score that was contested."""
+    """By risk, the scores that were contested."""
     without: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
-    """The same score, computed anew without the disputed records."""
+    """By risk, the same scores computed anew without the disputed records."""
 
 
 class Consent(Table):
@@ -112,6 +114,27 @@ class Consent(Table):
     given_on: Mapped[dt.date]
     withdrawn_on: Mapped[dt.date | None]
     by: Mapped[str] = mapped_column(String(120))
+    counts_until: Mapped[dt.date | None]
+    """Once withdrawn: the last as-of that may still use the data; lists that stand are later than that."""
+    rescored_at: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))
+    """Once withdrawn: when the standing scores were computed anew without the data."""
+
+
+class Rescored(Table):
+    """A person's score computed anew beside a list that stands: shown in place of the list's own."""
+
+    __tablename__ = "rescored"
+    __table_args__ = (Index("ix_rescored_risk_as_of", "risk", "as_of"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    risk: Mapped[str] = mapped_column(String(120))
+    as_of: Mapped[dt.date]
+    officer_id: Mapped[str] = mapped_column(String(200), index=True)
+    cause: Mapped[str] = mapped_column(String(20))
+    """consent (withdrawn) or objection (upheld)."""
+    at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True))
+    score: Mapped[dict[str, Any]]
+    """probability, low, high, rank, evidence, model_version, contributions, strongest (serving.rerun)."""
 
 
 class HelpRequest(Table):
@@ -138,7 +161,7 @@ class Published(Table):
     id: Mapped[int] = mapped_column(primary_key=True)
     risk: Mapped[str] = mapped_column(String(120))
     as_of: Mapped[dt.date]
-    batch_id: Mapped[int] = mapped_column(ForeignKey("batches.id"))
+    batch_id: Mapped[int] = mapped_column(ForeignKey("batches.id"), index=True)
     digest: Mapped[str] = mapped_column(String(64))
     """SHA-256 of the list's ranks, scores and model version."""
     by: Mapped[str] = mapped_column(String(120))
@@ -155,4 +178,31 @@ class Repeated(Table):
     request: Mapped[str] = mapped_column(String(64))
     status: Mapped[int]
     answer: Mapped[dict[str, Any]]
+    at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True))
+
+
+class Delivery(Table):
+    """A notice of a published list, sent by one channel; a failed one can be sent again."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (UniqueConstraint("published_id", "channel"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    published_id: Mapped[int] = mapped_column(ForeignKey("published.id", ondelete="CASCADE"))
+    channel: Mapped[str] = mapped_column(String(20))
+    """smtp or webhook."""
+    state: Mapped[str] = mapped_column(String(20))
+    """sent or failed."""
+    told: Mapped[str] = mapped_column(String(120))
+    """What kind of failure; never an address or a password."""
+    at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True))
+
+
+class SeenNotice(Table):
+    """An account has seen that a list is out: the page does not say it again."""
+
+    __tablename__ = "notices_seen"
+
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True)
+    published_id: Mapped[int] = mapped_column(ForeignKey("published.id", ondelete="CASCADE"), primary_key=True)
     at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True))

@@ -5,11 +5,12 @@ from itertools import groupby
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from serving.access.caller import TheCaller, needs
+from serving.access.roles import Permission
 from serving.api.assessment import head_or_problem, report_or_problem
 from serving.assessed import reading
 from serving.pages.assessed_frame import assessed_page, empty_page
 from serving.pages.frame import Reader
-from serving.permissions import Permission, needs
 from serving.problems import Kind, Problem
 from serving.sessions import AsOf, Database
 from serving.words import say
@@ -28,13 +29,13 @@ SEEN = [needs(Permission.SEE_ASSESSMENT)]
 
 
 @router.get("/stars", dependencies=[needs(Permission.SEE_STARS)])
-def stars_page(request: Request, database: Database, language: Reader, as_of: AsOf) -> Response:
+def stars_page(request: Request, caller: TheCaller, database: Database, language: Reader, as_of: AsOf) -> Response:
     """Show the star wall: the stars of the quarter by post, with reasons."""
     head = reading.head_of(database, as_of)
     if head is None and as_of is None:
         return empty_page(request, language)
     head = head_or_problem(database, as_of)
-    stars = reading.rows_of(database, head, "stars")
+    stars = reading.rows_of(database, caller.sight, head, "stars")
     return assessed_page(
         request, "stars.html", language, database=database, head=head, stars=stars,
         by_post=[(post, list(rows)) for post, rows in groupby(stars, lambda row: row["post"])],
@@ -42,10 +43,12 @@ def stars_page(request: Request, database: Database, language: Reader, as_of: As
 
 
 @router.get("/officers/{officer_id}/letter", dependencies=SEEN)
-def letter_page(request: Request, officer_id: str, database: Database, language: Reader, as_of: AsOf) -> Response:
+def letter_page(
+    request: Request, officer_id: str, caller: TheCaller, database: Database, language: Reader, as_of: AsOf
+) -> Response:
     """Show the letter of honour to the family in both languages, where the officer agreed; it is made to be printed."""
     head = head_or_problem(database, as_of)
-    letter = report_or_problem(database, head, officer_id).one("letters")
+    letter = report_or_problem(request, caller, database, head=head, officer_id=officer_id).one("letters")
     if letter is None or not letter["agreed"] or not reading.letter_allowed(database, officer_id):
         raise Problem(Kind.NOT_FOUND, NO_LETTER)
     return assessed_page(
@@ -56,11 +59,16 @@ def letter_page(request: Request, officer_id: str, database: Database, language:
 
 @router.get("/warnings", dependencies=SEEN)
 def warnings_page(
-    request: Request, database: Database, language: Reader, as_of: AsOf, unit: str | None = None
+    request: Request,
+    caller: TheCaller,
+    database: Database,
+    language: Reader,
+    as_of: AsOf,
+    unit: str | None = None,
 ) -> Response:
     """Show the negative list: what raised each warning and when, appeals, and what was lifted."""
     head = head_or_problem(database, as_of)
-    rows = reading.warnings_of(database, head, unit=unit or None, limit=MOST)
+    rows = reading.warnings_of(database, caller.sight, head, unit=unit or None, limit=MOST)
     return assessed_page(
         request, "warnings.html", language, database=database, head=head, unit=unit, most=MOST, cut=len(rows) == MOST,
         standing=[row for row in rows if row["state"] != "lifted"],
@@ -70,7 +78,12 @@ def warnings_page(
 
 @router.get("/assessment", dependencies=SEEN)
 def assessment_page(
-    request: Request, database: Database, language: Reader, as_of: AsOf, unit: str | None = None
+    request: Request,
+    caller: TheCaller,
+    database: Database,
+    language: Reader,
+    as_of: AsOf,
+    unit: str | None = None,
 ) -> Response:
     """Show what HR looks at: two ladders, leaders, decline, hidden work, blind spots, gaming, weights, points."""
     head = reading.head_of(database, as_of)
@@ -78,7 +91,7 @@ def assessment_page(
         return empty_page(request, language)
     head = head_or_problem(database, as_of)
     names = OF_UNITS if unit else LOOKED_AT
-    found = {name: reading.rows_of(database, head, name, unit=unit or None, limit=MOST) for name in names}
+    found = {name: reading.rows_of(database, caller.sight, head, name, unit=unit or None, limit=MOST) for name in names}
     return assessed_page(
         request, "assessment.html", language, database=database, head=head, unit=unit, most=MOST,
         **{name: found.get(name, []) for name in LOOKED_AT},

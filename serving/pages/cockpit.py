@@ -11,6 +11,7 @@ from serving.access.roles import Permission
 from serving.api.assessment import SMALL, head_or_problem, opened_or_problem, report_or_problem
 from serving.assessed import reading
 from serving.assessed.pictures import force_chart, months_chart
+from serving.decisions.objections import a_year_ago, counts
 from serving.pages.assessed_frame import assessed_page, empty_page, saying
 from serving.pages.frame import Reader
 from serving.problems import Kind, Problem
@@ -58,6 +59,7 @@ def cockpit_page(
         names=names,
         members=members,
         warned=reading.how_many(database, caller.sight, head, "warnings", unit=unit or None),
+        objections=counts(database, since=a_year_ago(), purposes=("development",)),
         posts=_by_post(reading.rows_of(database, caller.sight, head, "force_months")) if not unit else {},
     )
 

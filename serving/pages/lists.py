@@ -1,35 +1,74 @@
-"""The list of a risk, the notice, and the files that pages need."""
+"""The list of a risk, and the files that pages need."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote, urlencode
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import FileResponse, RedirectResponse, Response
 from sqlalchemy.orm import Session
 
 from features.statistics import FEWEST
 from serving import queries, units
-from serving.pages.frame import Reader, page
-from serving.permissions import Permission, needs
+from serving.access.caller import Caller, MaybeCaller, TheCaller, needs
+from serving.access.roles import Permission
+from serving.access.sight import Sight
+from serving.changes import changes
+from serving.decisions.publishing import published_of
+from serving.decisions.reviews import agreeing
+from serving.decisions.seen import STATUS_WORDS, asking, progress
+from serving.notices import unseen
+from serving.pages.frame import Reader, home_of, page
 from serving.problems import Kind, Problem
 from serving.sessions import AsOf, Database
 from serving.tables import Batch
 
 BELOW_THE_LINE = 10
 """So many are shown below the capacity line, for reference."""
+MOST = 40
+"""So many rows at most on one page; the next page goes on."""
+MOST_UNITS = 60
+"""So many units are told in the table, the highest first; the filter names all of them."""
 STANDS_OUT = 1.3
 """A unit is spoken of first where its mean risk is so many times that of the others."""
 FEWEST_OF_A_UNIT = 8
-STATIC = {name: Path(__file__).parents[1] / "static" / name for name in ("style.css", "print.css", "icon.svg")}
+STATIC = {
+    name: Path(__file__).parents[1] / "static" / name for name in ("style.css", "print.css", "icon.svg", "page.js")
+}
 
 router = APIRouter(include_in_schema=False)
 
 
-@router.get("/", dependencies=[needs(Permission.SEE_LISTS)])
-def front_page(request: Request, database: Database, language: Reader) -> Response:
+class Filters:
+    """What the page is narrowed to; kept in its address."""
+
+    def __init__(self, unit: str = "", post: str = "", status: str = "") -> None:
+        if status and status not in STATUS_WORDS:
+            raise Problem(Kind.INVALID, f"status: one of {', '.join(STATUS_WORDS)}. 处理状态有误。")
+        self.unit, self.post, self.status = unit, post, status
+
+    @property
+    def place(self) -> dict[str, str | None]:
+        """Unit and post, None where all."""
+        return {"unit": self.unit or None, "post": self.post or None}
+
+    @property
+    def chosen(self) -> dict[str, str | None]:
+        """All of them, None where all."""
+        return {**self.place, "status": self.status or None}
+
+
+@router.get("/", dependencies=[needs(Permission.OPEN)])
+def front_page(request: Request, caller: MaybeCaller) -> Response:
+    """Go to the first page of the caller's role, or to the sign-in."""
+    return RedirectResponse(home_of(request, caller), status_code=303)
+
+
+@router.get("/lists", dependencies=[needs(Permission.SEE_LISTS)])
+def newest_list(request: Request, caller: TheCaller, database: Database, language: Reader) -> Response:
     """Go to the newest list; say what to do where there is none."""
-    known = queries.risks(database)
+    known = queries.risks(database, caller.sight)
     if not known:
         return page(request, "empty.html", language)
     query = f"?{request.url.query}" if request.url.query else ""
@@ -40,42 +79,42 @@ def front_page(request: Request, database: Database, language: Reader) -> Respon
 def list_page(
     request: Request,
     risk: str,
+    caller: TheCaller,
     database: Database,
     language: Reader,
     as_of: AsOf,
-    unit: str | None = None,
-    post: str | None = None,
+    filters: Annotated[Filters, Depends()],
     after: Annotated[int, Query(ge=0)] = 0,
 ) -> Response:
-    """Show who needs attention: units first, then persons, with the line of the team's capacity."""
-    batch = queries.batch_of(database, risk, as_of)
+    """Show who needs attention: changes and units first, then persons, with the line of the team's capacity."""
+    sight = caller.sight
+    batch = queries.batch_of(database, sight, risk, as_of)
     if batch is None:
         raise Problem(Kind.NOT_FOUND, "There is no list of this risk and month. 没有这一风险和月份的名单。")
-    limit = batch.capacity + BELOW_THE_LINE
-    shown = queries.entries(database, batch, unit=unit or None, post=post or None, after=after, limit=limit + 1)
+    limit = min(batch.capacity + BELOW_THE_LINE, MOST)
+    shown = queries.entries(database, sight, batch, **filters.chosen, after=after, limit=limit + 1)
+    first = not after and not any(filters.chosen.values())
     return page(
         request,
         "list.html",
         language,
         batch=batch,
-        risks=queries.risks(database),
-        months=queries.months_scored(database, risk),
-        posts=queries.posts(database, batch),
-        filters={"unit": unit or "", "post": post or ""},
+        risks=queries.risks(database, sight),
+        months=queries.months_scored(database, sight, risk),
+        posts=queries.posts(database, sight, batch),
+        filters=filters,
+        statuses=STATUS_WORDS,
         entries=shown[:limit],
         more=shown[limit - 1].score.rank if len(shown) > limit else None,
         after=after,
         scale=_scale(shown),
-        unranked=[] if after else queries.unranked(database, batch, unit=unit or None, post=post or None),
+        unranked=[] if after or filters.status else queries.unranked(database, sight, batch, **filters.place),
+        changed=changes(database, sight, batch) if first else None,
+        exported=lambda form: _exported(batch, filters, form),
+        **_reviewing(database, caller, batch),
         **_splits(batch, shown),
-        **_summary(database, batch, shown),
+        **_summary(database, sight, batch, shown),
     )
-
-
-@router.get("/notice", dependencies=[needs(Permission.OPEN)])
-def notice(request: Request, language: Reader) -> Response:
-    """Say what is processed, why, and what it may not be used for."""
-    return page(request, "notice.html", language)
 
 
 @router.get("/static/{name}", dependencies=[needs(Permission.OPEN)])
@@ -86,8 +125,25 @@ def static(name: str) -> Response:
     return FileResponse(STATIC[name], headers={"Cache-Control": "max-age=300"})
 
 
-def _summary(database: Session, batch: Batch, shown: Sequence[queries.Entry]) -> dict[str, Any]:
-    views = queries.units(database, batch)
+def _reviewing(database: Session, caller: Caller, batch: Batch) -> dict[str, Any]:
+    """What is out, what is decided, who asks for help, and who agrees with everything."""
+    watches = Permission.SEE_MONITOR in caller.permissions
+    return {
+        "published": published_of(database, batch.risk, batch.as_of),
+        "unseen": unseen(database, caller.account_id, caller.sight.purposes),
+        "decided": progress(database, caller.sight, batch),
+        "helped": asking(database, caller.sight),
+        "agreeing": agreeing(database) if watches else [],
+    }
+
+
+def _exported(batch: Batch, filters: Filters, form: str) -> str:
+    query = {"as_of": f"{batch.as_of:%Y-%m}", **{name: value for name, value in filters.chosen.items() if value}}
+    return f"/lists/{quote(batch.risk, safe='')}/export.{form}?{urlencode(query)}"
+
+
+def _summary(database: Session, sight: Sight, batch: Batch, shown: Sequence[queries.Entry]) -> dict[str, Any]:
+    views = queries.units(database, sight, batch)
     leading = [
         view
         for view in views
@@ -96,12 +152,13 @@ def _summary(database: Session, batch: Batch, shown: Sequence[queries.Entry]) ->
     means = batch.post_means
     return {
         "units": views,
+        "most_units": MOST_UNITS,
         "fewest": FEWEST,
-        "roster_units": units.by_rosters(database, batch),
+        "roster_units": units.by_rosters(database, sight, batch),
         "leading_unit": leading[0] if leading else None,
-        "moves": queries.moves(database, batch),
+        "moves": queries.moves(database, sight, batch),
         "mean": means.get("", 0.0),
-        "mean_listed": queries.mean_within_capacity(database, batch),
+        "mean_listed": queries.mean_within_capacity(database, sight, batch),
         "line_after": _line(shown, batch.capacity),
     }
 

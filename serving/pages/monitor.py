@@ -7,23 +7,26 @@ from fastapi.responses import Response
 
 from features.months import month_end, parse_month
 from serving import monitor_charts, monitored
-from serving.monitored import FALSE_DISCOVERIES
+from serving.access.caller import needs
+from serving.access.roles import Permission
+from serving.monitored import FALSE_DISCOVERIES, UNJUDGED
 from serving.pages.frame import Reader, page
-from serving.permissions import Permission, needs
 from serving.problems import Kind, Problem
 from serving.sessions import AsOf, Database
 from serving.tables import MonitorFindingRow, MonitorRun
-from serving.words import month_name, number, percent
+from serving.words import month_name, number, percent, say
 
-LEVELS = {3: "monitor_level_3", 2: "monitor_level_2", 1: "monitor_level_1", 0: "monitor_level_0"}
-TOLD = ("month", "since", "window", "rows", "usual", "statistic", "score", "shift", "auc", "p", "q", "people",
-        "without", "expected", "observed", "ratio", "average_precision", "card", "mean_before", "mean_now")  # fmt: skip
+LEVELS = {3: "monitor_level_3", 2: "monitor_level_2", 1: "monitor_level_1", 0: "monitor_level_0",
+          UNJUDGED: "monitor_level_unjudged"}  # fmt: skip
+TOLD = ("month", "since", "window", "rows", "usual", "before", "now", "statistic", "shift", "auc", "p", "q",
+        "people", "without", "expected", "observed", "ratio", "average_precision", "card",
+        "mean_before", "mean_now")  # fmt: skip
 """The figures of a finding that the page shows, by their names."""
 
 router = APIRouter(include_in_schema=False)
 
 
-@router.get("/monitor", dependencies=[needs(Permission.SEE_LISTS)])
+@router.get("/monitor", dependencies=[needs(Permission.SEE_MONITOR)])
 def monitor_page(request: Request, database: Database, language: Reader, as_of: AsOf) -> Response:
     """Show what the monitor found in a month, the newest by default."""
     run = monitored.run_of(database, as_of)
@@ -38,7 +41,7 @@ def monitor_page(request: Request, database: Database, language: Reader, as_of: 
         months=monitored.months_monitored(database),
         level=LEVELS[run.level],
         levels=LEVELS,
-        findings=[(one, _figures(one)) for one in findings],
+        findings=[(one, _figures(one, language)) for one in findings],
         arrivals=_arrivals(run, findings),
         drifted=[row for row in run.figures["inputs"] if row["q"] <= FALSE_DISCOVERIES],
         inputs=sorted(run.figures["inputs"], key=lambda row: (row["q"], row["p"])),
@@ -46,11 +49,11 @@ def monitor_page(request: Request, database: Database, language: Reader, as_of: 
         day=lambda text: month_name(month_end(parse_month(text)), language),
         exact=exact,
         span=span,
-        of_hundred=of_hundred,
+        share=share,
     )
 
 
-@router.get("/monitor/arrivals.svg", dependencies=[needs(Permission.SEE_LISTS)])
+@router.get("/monitor/arrivals.svg", dependencies=[needs(Permission.SEE_MONITOR)])
 def arrivals_picture(
     database: Database, language: Reader, as_of: AsOf, size: Literal["wide", "narrow"] = "wide"
 ) -> Response:
@@ -73,11 +76,12 @@ def _arrivals(run: MonitorRun, findings: list[MonitorFindingRow]) -> list[dict[s
     return sorted(run.figures["arrivals"], key=place)
 
 
-def _figures(one: MonitorFindingRow) -> str:
-    """The figures behind a finding in a line."""
-    parts = [f"{name} {_said(one.figures[name])}" for name in TOLD if one.figures.get(name) is not None]
+def _figures(one: MonitorFindingRow, language: str) -> list[tuple[str, str]]:
+    """The figures behind a finding, each with its name."""
+    found = [(name, _said(one.figures[name])) for name in TOLD if one.figures.get(name) is not None]
     reference = one.figures.get("reference")
-    return " · ".join([*parts, *([f"reference {reference['from']}–{reference['to']}"] if reference else [])])
+    found += [("reference", f"{reference['from']}–{reference['to']}")] if reference else []
+    return [(say(f"monitor_figure_{name}", language), value) for name, value in found]
 
 
 def _said(value: Any) -> str:
@@ -100,6 +104,6 @@ def span(figure: list[float | None] | None) -> str:
     return f"{exact(figure[0])} ({exact(figure[1])}–{exact(figure[2])})"
 
 
-def of_hundred(share: float | None) -> str:
-    """Return a share as persons of a hundred."""
-    return "—" if share is None else percent(share).removesuffix("%")
+def share(part: float | None) -> str:
+    """Return a share in percent."""
+    return "—" if part is None else percent(part)

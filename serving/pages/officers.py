@@ -1,5 +1,6 @@
 """A person's page and its pictures: the risks, why, what was recorded, what to offer."""
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -7,12 +8,18 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from sqlalchemy.orm import Session
 
-from features.months import month_end, parse_month
+from features.months import month_end, month_of, parse_month
 from serving import charts, queries
+from serving.access.caller import TheCaller, looked, needs
+from serving.access.roles import Permission
+from serving.access.sight import Sight
 from serving.pages.frame import Reader, page
-from serving.permissions import Permission, needs
+from serving.pages.person_parts import parts
 from serving.problems import Kind, Problem
+from serving.seen import number_of
 from serving.sessions import AsOf, Database
+from serving.timeline import LANES, MONTHS, lanes, timeline
+from serving.words import say
 
 Size = Literal["wide", "narrow"]
 BARS = 8
@@ -36,18 +43,21 @@ class Bar:
 def officer_page(
     request: Request,
     officer_id: str,
+    caller: TheCaller,
     database: Database,
     language: Reader,
     as_of: AsOf,
     risk: str | None = None,
 ) -> Response:
     """Show a person: how sure, why, what now, who decides."""
-    facts = queries.facts_of(database, officer_id, as_of)
+    sight = caller.sight
+    facts = queries.facts_of(database, sight, officer_id, as_of)
+    looked(request, caller, officer_id, found=facts is not None)
     if facts is None:
         raise Problem(Kind.NOT_FOUND, "Nobody of this number has been scored. 没有此人的评分。")
-    found = queries.person_risks(database, officer_id, facts.as_of)
+    found = queries.person_risks(database, sight, officer_id, facts.as_of)
     found.sort(key=lambda each: each.batch.risk != risk)
-    offers = queries.offers_of(database, facts.as_of, [officer_id]).get(officer_id, [])
+    offers = queries.offers_of(database, sight, facts.as_of, [officer_id]).get(officer_id, [])
     return page(
         request,
         "person.html",
@@ -57,22 +67,29 @@ def officer_page(
         series={each.batch.risk: _series(each, language) for each in found},
         offers=offers,
         post_label=_label(found, facts.post, language),
+        **parts(database, caller, facts, found=found, offers=offers, home=request.app.state.home),
     )
 
 
 @router.get("/risk.svg", dependencies=[needs(Permission.SEE_PERSON)])
 def risk_picture(
-    officer_id: str, risk: str, database: Database, language: Reader, as_of: AsOf, size: Size = "wide"
+    officer_id: str,
+    risk: str,
+    caller: TheCaller,
+    database: Database,
+    language: Reader,
+    as_of: AsOf,
+    size: Size = "wide",
 ) -> Response:
     """Draw one risk over the scored months."""
-    view = _one(database, officer_id, risk, as_of)
+    view = _one(database, caller.sight, officer_id, risk, as_of)
     points = [
         charts.RiskPoint(
             as_of=batch.as_of,
             probability=score.probability,
             low=score.low,
             high=score.high,
-            post_mean=float(batch.post_means.get(score.post, batch.post_means[""])),
+            post_mean=float(batch.post_means.get(score.post or "", batch.post_means[""])),
         )
         for batch, score in view.trend
     ]
@@ -81,18 +98,47 @@ def risk_picture(
 
 @router.get("/history.svg", dependencies=[needs(Permission.SEE_PERSON)])
 def history_picture(
-    officer_id: str, risk: str, database: Database, language: Reader, as_of: AsOf, size: Size = "wide"
+    officer_id: str,
+    risk: str,
+    caller: TheCaller,
+    database: Database,
+    language: Reader,
+    as_of: AsOf,
+    size: Size = "wide",
 ) -> Response:
     """Draw the measures behind the strongest reasons month by month."""
-    series = _series(_one(database, officer_id, risk, as_of), language)
+    series = _series(_one(database, caller.sight, officer_id, risk, as_of), language)
     if not series:
         raise Problem(Kind.NOT_FOUND, "There is no history to draw.")
     return _picture(charts.history_chart(series, language, size))
 
 
-def _one(database: Session, officer_id: str, risk: str, as_of: Any) -> queries.PersonRisk:
-    facts = queries.facts_of(database, officer_id, as_of)
-    found = queries.person_risks(database, officer_id, facts.as_of) if facts else []
+@router.get("/timeline.svg", dependencies=[needs(Permission.SEE_PERSON)])
+def timeline_picture(
+    request: Request,
+    officer_id: str,
+    caller: TheCaller,
+    database: Database,
+    language: Reader,
+    as_of: AsOf,
+    size: Size = "wide",
+) -> Response:
+    """Draw the rare events of a person."""
+    facts = queries.facts_of(database, caller.sight, officer_id, as_of)
+    number = number_of(database, caller.sight, officer_id)
+    month = month_of(facts.as_of) if facts else 0
+    happened = timeline(request.app.state.home, number, month, sight=caller.sight) if facts else []
+    if not happened:
+        raise Problem(Kind.NOT_FOUND, "There are no events to draw. 没有可画的事件。")
+    points = [charts.Event(each.day, say(LANES[each.lane], language), each.label[language]) for each in happened]
+    order = [say(LANES[lane], language) for lane in lanes(happened)]
+    first = month_end(month - MONTHS) + dt.timedelta(days=1)
+    return _picture(charts.timeline_chart(points, order, (first, month_end(month)), size))
+
+
+def _one(database: Session, sight: Sight, officer_id: str, risk: str, as_of: Any) -> queries.PersonRisk:
+    facts = queries.facts_of(database, sight, officer_id, as_of)
+    found = queries.person_risks(database, sight, officer_id, facts.as_of) if facts else []
     for each in found:
         if each.batch.risk == risk:
             return each
@@ -107,7 +153,7 @@ def _told(view: queries.PersonRisk, language: str) -> dict[str, Any]:
     """One risk as the template needs it: bars that add up, and the table of all reasons."""
     drawn = [reason for reason in view.reasons.strongest if queries.holds(reason)][:BARS]
     changes = [reason["contribution"] * view.points_per_unit for reason in drawn]
-    total = sum(view.reasons.contributions) * view.points_per_unit
+    total = (view.margin - view.batch.base_value) * view.points_per_unit
     left = total - sum(changes)
     widest = max((abs(change) for change in [*changes, left]), default=0.0) or 1.0
     return {
@@ -132,7 +178,7 @@ def _bar(label: str, sentence: str, points: float, widest: float) -> Bar:
 def _all_reasons(view: queries.PersonRisk, language: str) -> list[dict[str, Any]]:
     """Every group with its numbers where they were kept, the strongest first."""
     known = {reason["measure"]: reason for reason in view.reasons.strongest}
-    pairs = zip(view.batch.groups, view.reasons.contributions, strict=True)
+    pairs = zip(view.reasons.groups, view.reasons.contributions, strict=True)
     return [
         {
             "label": _named(view, group, language),
@@ -150,7 +196,7 @@ def _named(view: queries.PersonRisk, group: str, language: str) -> str:
 
 def _series(view: queries.PersonRisk, language: str) -> list[charts.Series]:
     months = [month_end(parse_month(text)) for text in view.batch.months]
-    medians = view.batch.medians.get(view.score.post, {})
+    medians = view.batch.medians.get(view.score.post or "", {})
     labels = view.batch.labels["measures"]
     return [
         charts.Series(
@@ -169,7 +215,7 @@ def _with_unit(label: dict[str, str], key: str, language: str) -> str:
     return label.get(language, key) + (between.format(unit) if unit else "")
 
 
-def _label(found: list[queries.PersonRisk], post: str, language: str) -> str:
+def _label(found: list[queries.PersonRisk], post: str | None, language: str) -> str:
     labels = found[0].batch.labels["posts"] if found else {}
-    text: str = labels.get(post, {}).get(language, post)
+    text: str = labels.get(post, {}).get(language, post or "")
     return text

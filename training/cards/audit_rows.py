@@ -6,6 +6,8 @@ from typing import Any
 from features.profile import Text
 
 AUDITS = {
+    "best_rival": Text(zh="与最好的对照方法比较", en="Against the best rival"),
+    "held_out": Text(zh="搜索未用的最新一折", en="The newest fold, which the search did not see"),
     "comparison": Text(zh="与现任冠军模型比较", en="Against the present champion"),
     "reliability": Text(zh="概率总体可靠性", en="Reliability as a whole"),
     "intervals": Text(zh="区间覆盖", en="Coverage of the intervals"),
@@ -17,6 +19,12 @@ AUDITS = {
     "impact_assessment": Text(zh="影响评估", en="Impact assessment"),
 }
 FIELDS = {
+    "best rival rival": Text(zh="对照方法", en="rival"),
+    "best rival difference": Text(zh="平均精度之差（模型减对照）", en="average precision, model less rival"),
+    "best rival rival leads": Text(zh="对照方法领先", en="the rival leads"),
+    "best rival told": Text(zh="说明", en="in a sentence"),
+    "best rival told zh": Text(zh="说明（中文）", en="the same in Chinese"),
+    "held out test": Text(zh="检验月份", en="test months"),
     "comparison difference": Text(zh="平均精度之差", en="difference in average precision"),
     "reliability rate": Text(zh="实际发生率", en="share with the outcome"),
     "reliability ratio": Text(zh="预期与实际之比", en="outcomes expected to seen"),

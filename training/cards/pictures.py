@@ -5,13 +5,19 @@ import itertools
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import altair as alt
 import pandas as pd
-import vl_convert
 
+from features.late import Late
 from training.judging.metrics import MODEL
+
+if TYPE_CHECKING:
+    import altair as alt
+    import vl_convert
+else:
+    alt = Late("altair")
+    vl_convert = Late("vl_convert")
 
 Card = Mapping[str, Any]
 

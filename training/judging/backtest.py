@@ -23,6 +23,7 @@ from training.dataset import MOST_VALUES, TrainingSet, last_month, training_mont
 from training.fitting import fit
 from training.judging.followed import Followed, Outcomes, followed
 from training.judging.metrics import RULE
+from training.judging.ranked import bounds_of, gain
 from training.judging.rivals import rivals
 from training.models.evidence import SUFFICIENT
 from training.models.risk_model import RiskModel
@@ -40,7 +41,8 @@ class Backtest:
     """What the lists of ``months`` would have been; ``model`` and ``rule`` are followed side by side.
 
     ``learned`` says for each month by which month its model's knowledge ends; ``mature`` whether the horizon (and
-    the risk's maturity) is over, so that a flag without the outcome is a miss.
+    the risk's maturity) is over, so that a flag without the outcome is a miss; ``unranked`` how many persons the model
+    had insufficient evidence for: they are on neither list, as when it serves.
     """
 
     risk: str
@@ -50,6 +52,7 @@ class Backtest:
     version: str | None
     horizon_months: int
     expires_months: int
+    unranked: tuple[int, ...]
     model: Followed
     rule: Followed
 
@@ -74,16 +77,18 @@ def run_backtest(
     learned = [months[0] + every * ((month - months[0]) // every) for month in months]
     outcomes = what_came(histories, risk, months)
     shape = (len(months), len(histories.officers))
-    listed, by_rule = np.zeros(shape), np.zeros(shape)
+    listed, by_rule, unranked = np.zeros(shape), np.zeros(shape), np.zeros(len(months), dtype=int)
     for chosen, rows in _walks(histories, risk, (months, learned), model, step):
         models = {0: model} if model else _models(histories, risk, (sorted(set(chosen)), rows), step)
         for place, month in enumerate(months):
             if learned[place] in chosen:
                 present = rows.take(rows.as_of == month)
                 scorer = models[0 if model else learned[place]]
-                capacity = rule.capacity(len(present))
-                listed[place, present.officer] = _first(_ranked_by(histories, scorer, present), capacity, exact=True)
-                by_rule[place, present.officer] = _first(_rule_scores(histories, risk, present), capacity)
+                capacity, judged = rule.capacity(len(present)), _judged(histories, scorer, present)
+                there = present.take(judged)
+                listed[place, there.officer] = _first(scorer.probability(there), capacity, exact=True)
+                by_rule[place, there.officer] = _first(_rule_scores(histories, risk, there), capacity)
+                unranked[place] = len(present) - len(there)
     return Backtest(
         risk=risk,
         months=tuple(months),
@@ -92,6 +97,7 @@ def run_backtest(
         version=model.version if model else None,
         horizon_months=rule.horizon_months,
         expires_months=histories.profile.settings.policy.flag_expires_months,
+        unranked=tuple(unranked.tolist()),
         model=followed(listed, outcomes, ties=1),
         rule=followed(by_rule, outcomes, ties=TIES),
     )
@@ -183,6 +189,7 @@ def _models(
     def one(start: int) -> RiskModel:
         learned = training_set(histories, risk, until=start, shared=rows)
         found = fit(learned, histories.profile).model(risk)
+        found = replace(found, bounds=bounds_of(learned, found.names, gain(found)))
         step(1)
         return found
 
@@ -190,10 +197,10 @@ def _models(
         return dict(zip(starts, threads.map(one, starts), strict=True))
 
 
-def _ranked_by(histories: Histories, model: RiskModel, rows: FeatureRows) -> Array:
-    """Probabilities; below all others where the evidence is insufficient, for such a person is not ranked."""
-    enough = model.evidence(rows, np.asarray(histories.posts, dtype=np.str_)[rows.post]) == SUFFICIENT
-    return np.where(enough, model.probability(rows), -1.0)
+def _judged(histories: Histories, model: RiskModel, rows: FeatureRows) -> npt.NDArray[np.bool_]:
+    """Who has a place in the order: a person with insufficient evidence has none."""
+    found = model.evidence(rows, np.asarray(histories.posts, dtype=np.str_)[rows.post])
+    return np.asarray(found == SUFFICIENT, dtype=bool)
 
 
 def _first(score: Array, capacity: int, *, exact: bool = False) -> Array:
@@ -205,7 +212,7 @@ def _first(score: Array, capacity: int, *, exact: bool = False) -> Array:
     share = np.zeros(len(score))
     if exact or capacity >= len(score):
         share[order[:capacity]] = 1.0
-        return np.where(exact & (score < 0), 0.0, share)
+        return share
     edge = score[order[capacity - 1]]
     above, tied = score > edge, score == edge
     share[above] = 1.0
@@ -214,11 +221,11 @@ def _first(score: Array, capacity: int, *, exact: bool = False) -> Array:
 
 
 def _rule_scores(histories: Histories, risk: str, rows: FeatureRows) -> Array:
-    """What the rule says of rows. It reads no label: the zeros here are never looked at."""
+    """What the rule says of rows. It reads neither label nor month: the zeros here are never looked at."""
     zeros = np.zeros(len(rows), dtype=np.float32)
     unlabelled = TrainingSet(
         risk=risk,
-        until=int(rows.as_of[0]),
+        until=0,
         step=1,
         officer=rows.officer,
         as_of=rows.as_of,

@@ -44,6 +44,7 @@ def month_rows(found: Backtest) -> list[dict[str, Any]]:
                 "learned_until": month_text(found.learned[place]),
                 "mature": found.mature[place],
                 "list": round(mine.length),
+                "unranked": found.unranked[place],
                 "known": plain(mine.known),
                 "hits": plain(mine.hits),
                 **{name: plain(getattr(mine, name)) for name in COLUMNS},
@@ -140,6 +141,8 @@ def _notes(found: Backtest) -> list[str]:
     return [
         f"  months from a spell's first flag to the outcome (model): {leads or 'none'}",
         f"  a flag that is not renewed within {found.expires_months} months expires",
+        f"  insufficient evidence: {sum(found.unranked):,} persons in all months; on no list, the "
+        "rule's neither, as when the model serves",
     ]
 
 

@@ -61,9 +61,12 @@ def compared(
 ) -> Comparison:
     """Return how a recipe does beside the incumbent's, each trained anew in every fold.
 
-    The incumbent's final model can't be judged on these months: it may have been trained on them.
+    The incumbent's final model can't be judged on these months: it may have been trained on them. Both are judged on
+    the persons whom the new recipe's models rank.
     """
     recipe, found = mine
     same = recipe.digest == incumbent.recipe.digest
-    other = found if same else validate(rows, folds, profile, incumbent.recipe, with_rivals=False)
+    other = found
+    if not same:
+        other = validate(rows, folds, profile, incumbent.recipe, with_rivals=False).of_rows(found.row)
     return Comparison(incumbent.version, incumbent.recipe.digest, same, difference(found, other))

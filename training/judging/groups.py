@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import false_discovery_control, norm
+import scipy
 
 from features.policy import Policy
 from features.profile import Text
@@ -142,7 +142,7 @@ def unfair(groups: Sequence[GroupFigures], policy: Policy) -> list[Unfair]:
     ]
     if not tested:
         return []
-    adjusted = false_discovery_control(np.asarray([chance for _, chance in tested]))
+    adjusted = scipy.stats.false_discovery_control(np.asarray([chance for _, chance in tested]))
     return [one for (one, _), chance in zip(tested, adjusted, strict=True) if chance <= policy.fairness_false_discovery]
 
 
@@ -159,7 +159,7 @@ def _chance(figure: str, found: Deviation, policy: Policy) -> float:
     error = found.error
     if figure == "precision":  # a group with no hit at all has no spread of its own
         error = max(error, math.sqrt(bound * (1 - bound) / max(1, found.persons)))
-    return float(norm.sf(beyond[figure] / error)) if error > 0 else 1.0
+    return float(scipy.stats.norm.sf(beyond[figure] / error)) if error > 0 else 1.0
 
 
 def _number(part: float | None) -> float:

@@ -66,7 +66,8 @@ def figures(folds: Sequence[Judged], weights: Array, *, capacities: Mapping[int,
     List metrics are computed for each test as-of, for a list belongs to a month; Brier and calibration error over
     all rows of a fold. ``weights`` comes from officer_draws; ``capacities`` gives the list's length at each as-of.
     """
-    return {name: interval_of(drawn) for name, drawn in draws_of(folds, weights, capacities=capacities).items()}
+    drawn = draws_of(folds, weights, capacities=capacities)
+    return {name: OWN_INTERVAL.get(name, interval_of)(found) for name, found in drawn.items()}
 
 
 def draws_of(folds: Sequence[Judged], weights: Array, *, capacities: Mapping[int, int]) -> dict[str, Array]:
@@ -76,11 +77,23 @@ def draws_of(folds: Sequence[Judged], weights: Array, *, capacities: Mapping[int
 
 
 def interval_of(draws: Array) -> Figure:
-    """Return the first of the draws with the 5 % and 95 % points of the rest."""
+    """Return the first of the draws with the 5 % and 95 % points of the rest; NaN where it is not known."""
     if np.isnan(draws[0]):
         return Figure(float("nan"), float("nan"), float("nan"))
-    low, high = np.nanquantile(draws[1:], [0.05, 0.95]) if len(draws) > 1 else (draws[0], draws[0])
+    rest = draws[1:][~np.isnan(draws[1:])]
+    low, high = np.quantile(rest, [0.05, 0.95]) if len(rest) else (draws[0], draws[0])
     return Figure(float(draws[0]), float(low), float(high))
+
+
+def above_noise(draws: Array) -> Figure:
+    """Return the first of the draws with its basic bootstrap interval (Davison and Hinkley 1997), widened to hold it.
+
+    For a mean distance, which chance alone makes larger than it is, and which every draw makes larger once more: the
+    draws lie above the figure, the truth below it. Not under 0.
+    """
+    found = interval_of(draws)
+    low, high = 2 * found.value - found.high, 2 * found.value - found.low
+    return Figure(found.value, max(0.0, min(low, found.value)), max(high, found.value))
 
 
 def by_as_of(folds: Sequence[Judged], *, capacities: Mapping[int, int]) -> dict[int, float]:
@@ -124,6 +137,10 @@ def list_metrics(label: npt.ArrayLike, score: npt.ArrayLike, weights: Array, *, 
     return np.column_stack(columns)
 
 
+OWN_INTERVAL = {"calibration_error": above_noise}
+"""Metrics whose interval is not the percentile one."""
+
+
 def brier(label: npt.ArrayLike, probability: npt.ArrayLike) -> float:
     """Return the mean squared difference between probability and outcome."""
     return float(np.mean((np.asarray(probability, dtype=np.float64) - np.asarray(label, dtype=np.float64)) ** 2))
@@ -149,7 +166,14 @@ def _fold_draws(fold: Judged, weights: Array, capacities: Mapping[int, int]) -> 
         rest = _probability_metrics(fold.label, fold.score, fold.counted(weights))
     else:
         rest = np.full((len(weights), 2), np.nan)
-    return np.column_stack([np.nanmean(lists, axis=0), rest])
+    return np.column_stack([_mean_of_known(np.asarray(lists)), rest])
+
+
+def _mean_of_known(lists: Array) -> Array:
+    """The mean over the first axis; NaN where no list has the figure, as when a draw holds no outcome."""
+    known = ~np.isnan(lists)
+    total = np.where(known, lists, 0.0).sum(axis=0)
+    return np.asarray(np.divide(total, known.sum(axis=0), out=np.full(total.shape, np.nan), where=known.any(axis=0)))
 
 
 def _probability_metrics(label: npt.ArrayLike, probability: npt.ArrayLike, weights: Array) -> Array:

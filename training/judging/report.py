@@ -30,6 +30,12 @@ SHOWN = {
 }
 
 
+CAPTION = (
+    "mean over the folds; 90 % interval by bootstrap over officers (basic for the calibration error: chance alone "
+    "makes it larger than it is)"
+)
+
+
 class Section(Protocol):
     """One more audit in a report: plain values for the card, sentences for the terminal."""
 
@@ -125,13 +131,14 @@ class Report:
             )
         if self.trials:
             told.append(
-                "  a recipe was searched on these folds too: one picked on them looks a little better than it is"
+                "  a recipe was searched on all folds but the newest: on these it looks a little better than it is; "
+                "the newest alone is told below"
             )
         return told
 
     def table(self) -> Table:
         """Return the table of contenders by metric."""
-        table = Table(box=box.SIMPLE, caption="mean over the folds; 90 % interval by bootstrap over officers")
+        table = Table(box=box.SIMPLE, caption=CAPTION)
         table.add_column("")
         for contender in self.figures:
             table.add_column(contender, justify="right", no_wrap=True)

@@ -5,15 +5,18 @@ The final fit stands in fitting.py; what a search found, and how it is told, in 
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import optuna
+from filelock import FileLock, Timeout
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
+from features.errors import Refusal
 from features.profile import Profile
 from training.dataset import TrainingSet
 from training.folds import Fold
@@ -62,11 +65,36 @@ def best_recipe(
     with one booster on one fold after the other, the newest last; a median pruner ends those that fall behind. The
     best few and the standard recipe are then judged with all their boosters, and another one is chosen only where a
     paired bootstrap over officers says that it is better. ``progress`` is told 1 for each trial. A search of the
-    same rows, folds and profile that was ended, even by kill -9, goes on where it stopped.
+    same rows, folds and profile that was ended, even by kill -9, goes on where it stopped. A Refusal says where
+    another training searches for the same risk in the same folder.
     """
     if not search.trials:
         return Searched(STANDARD)
-    step, started = progress or (lambda _: None), time.monotonic()
+    with _alone(rows.risk, search.folder):
+        return _searched(rows, folds, profile, search=search, step=progress or (lambda _: None))
+
+
+@contextmanager
+def _alone(risk: str, folder: Path | None) -> Iterator[None]:
+    """No other search of the risk meanwhile: two would take each other's unfinished trials for ones cut short."""
+    if folder is None:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / f"{risk}.lock", timeout=0):
+            yield
+    except Timeout:
+        raise Refusal(
+            f"Another training of '{risk}' is searching here ({folder}).",
+            hint="Wait until it has ended, or end it: its trials are kept. Without --trials both can train.",
+        ) from None
+
+
+def _searched(
+    rows: TrainingSet, folds: Sequence[Fold], profile: Profile, *, search: Search, step: Callable[[int], None]
+) -> Searched:
+    started = time.monotonic()
     jury = _Jury(rows, folds, profile, started + 60 * search.minutes if search.minutes is not None else None)
     study = _opened(jury, search.folder)
     before = min(search.trials, len(_done(study)))

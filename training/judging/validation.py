@@ -13,7 +13,9 @@ from training.dataset import TrainingSet
 from training.fitting import fit
 from training.folds import Fold, temporal_folds
 from training.judging.metrics import MODEL, Figure, Judged, by_as_of, draws_of, figures, interval_of, officer_draws
+from training.judging.ranked import evidence_of
 from training.judging.rivals import Rival, rivals
+from training.models.evidence import SUFFICIENT
 from training.recipe import Recipe
 
 Array = npt.NDArray[np.float64]
@@ -25,8 +27,8 @@ class OutOfFold:
     """Predictions for the test rows of all folds, one entry a row, by models that were trained before them.
 
     ``fold`` numbers the folds from 0; ``officer`` is a position in Histories.officers; ``row`` the position in the
-    training set. ``rivals`` holds each rival's scores, ``probabilities`` the names of those that are probabilities;
-    ``capacities`` the length of the list at each test as-of.
+    training set; ``evidence`` is one of evidence.KINDS. ``rivals`` holds each rival's scores, ``probabilities`` the
+    names of those that are probabilities; ``capacities`` the length of the list at each test as-of.
     """
 
     risk: str
@@ -38,6 +40,7 @@ class OutOfFold:
     probability: Array
     low: Array
     high: Array
+    evidence: npt.NDArray[np.str_]
     rivals: Mapping[str, Array]
     probabilities: tuple[str, ...]
     capacities: Mapping[int, int]
@@ -46,6 +49,21 @@ class OutOfFold:
 
     def __len__(self) -> int:
         return len(self.label)
+
+    def take(self, rows: npt.NDArray[Any]) -> "OutOfFold":
+        """Return the chosen entries (a mask or positions)."""
+        names = ("officer", "as_of", "fold", "row", "label", "probability", "low", "high", "evidence")
+        parts: dict[str, Any] = {name: getattr(self, name)[rows] for name in names}
+        scores = {name: score[rows] for name, score in self.rivals.items()}
+        return replace(self, **parts, rivals=scores, weight=None if self.weight is None else self.weight[rows])
+
+    def ranked(self) -> "OutOfFold":
+        """Return the entries of those whom the model would rank, as on a list that is served; rivals have the same."""
+        return self.take(self.evidence == SUFFICIENT)
+
+    def of_rows(self, rows: npt.NDArray[np.int64]) -> "OutOfFold":
+        """Return the entries of some rows of the training set."""
+        return self.take(np.isin(self.row, rows))
 
     def judged(self, contender: str = MODEL) -> list[Judged]:
         """Return a contender's scores, fold by fold, for the functions of metrics."""
@@ -142,6 +160,7 @@ def _one_fold(
         "fold": np.full(len(test), number, dtype=np.int32),
         "row": place,
         "label": test.label,
+        "evidence": evidence_of(model, earlier, test),
     }
     found["probability"], found["low"], found["high"] = model.probability_and_interval(test)
     return found | {rival.name: rival.score(earlier, test) for rival in against}

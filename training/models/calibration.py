@@ -2,14 +2,20 @@
 
 import math
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
+import scipy
 from scipy.special import expit
-from sklearn.linear_model import LogisticRegression
 
+from features.late import Late
 from training.models.intervals import Band, band
+
+if TYPE_CHECKING:
+    from sklearn import linear_model
+else:
+    linear_model = Late("sklearn.linear_model")
 
 Array = npt.NDArray[np.float64]
 
@@ -47,7 +53,7 @@ class Calibration:
         curve = self._stretched(raw, share)
         margin = curve.margin(raw)
         far = 40.0 + float(np.abs(margin).max())  # from there on every probability is 0 or 1
-        by = brentq(lambda by: float(share @ expit(margin + by)) - rate, -far, far, xtol=1e-10)
+        by = scipy.optimize.brentq(lambda by: float(share @ expit(margin + by)) - rate, -far, far, xtol=1e-10)
         return replace(curve, intercept=curve.intercept + by, draws=())
 
     def moving(self, moves: float) -> "Calibration":
@@ -111,7 +117,9 @@ def platt(
 
 
 def _curve(raw: Array, outcome: Array, weights: Array) -> tuple[float, float]:
-    fitted = LogisticRegression(C=1e6, max_iter=1000, tol=1e-8).fit(raw[:, None], outcome, sample_weight=weights)
+    fitted = linear_model.LogisticRegression(C=1e6, max_iter=1000, tol=1e-8).fit(
+        raw[:, None], outcome, sample_weight=weights
+    )
     slope = float(fitted.coef_[0, 0])
     if slope > 0:
         return float(fitted.intercept_[0]), slope

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 from scipy.special import expit, logit
-from scipy.stats import norm
 
 Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int32]
@@ -47,7 +47,7 @@ class Band:
 
     def bounds(self, margin: Array, raw: Array) -> tuple[Array, Array]:
         """Return low and high of probabilities with these log-odds and raw scores: never on the wrong side."""
-        level = float(norm.isf(TAIL)) * self.moves
+        level = float(scipy.stats.norm.isf(TAIL)) * self.moves
         down, up = (np.interp(raw, self.raw, side) if self.raw else 0.0 for side in (self.below, self.above))
         probability = expit(margin)
         low = np.minimum(expit(margin - np.sqrt(down**2 + level**2)), probability)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,8 @@ class Seen:
     values: npt.NDArray[np.float32]
     post: npt.NDArray[np.int32]
     contributions: dict[str, Array]
+    known: Array
+    """How many months each person's records reach back: a longer window covers these alone."""
 
 
 @dataclass(frozen=True)
@@ -89,25 +91,28 @@ def reasons(
     contributions: Array,
     *,
     stable: npt.NDArray[np.bool_] | None = None,
+    known: Array | None = None,
 ) -> list[tuple[Reason, ...]]:
     """Return each row's reasons, the strongest first; their contributions add up to margin less base value.
 
     ``contributions`` are [row, name]; ``seen`` should hold told_names for a whole cohort, for the post's middle is
     the median over its rows. ``stable`` [row, group], groups in the order of names, says which pass the reason gate
-    (all where it is not given).
+    (all where it is not given). ``known`` [row] is how many months each person's records reach back (every window where
+    it is not given): sentences tell the months that a window really covers, and the own usual is reckoned over these.
     """
     groups: dict[str, list[int]] = {}
+    reach = np.full(len(seen.values), np.inf) if known is None else known
     for number, name in enumerate(names):
         groups.setdefault(parse_name(name).group, []).append(number)
     found: list[list[Reason]] = [[] for _ in range(len(seen.values))]
     for number, (group, columns) in enumerate(groups.items()):
         held = [True] * len(found) if stable is None else stable[:, number].tolist()
         pushes = dict(zip([names[column] for column in columns], contributions[:, columns].T, strict=True))
-        told = _told(Seen(seen.names, seen.values, seen.post, pushes), group)
+        told = _told(Seen(seen.names, seen.values, seen.post, pushes, reach), group)
         teller = _Teller(profile, group, seen.names)
         for row, contribution in enumerate(contributions[:, columns].sum(axis=1).tolist()):
             if abs(contribution) > NOTHING:
-                found[row].append(teller.reason(contribution, told, row, stable=held[row]))
+                found[row].append(teller.reason(contribution, told, row, stable=held[row], known=reach[row]))
     return [tuple(sorted(row, key=lambda reason: -abs(reason.contribution))) for row in found]
 
 
@@ -148,8 +153,10 @@ def _usual(seen: Seen, name: str) -> Array:
     part, other = parse_name(name), _usual_name(name)
     if other not in seen.names:
         return np.full(len(seen.values), np.nan)
-    scale = (part.months or 0) / (parse_name(other).months or 1) if part.statistic == "sum" else 1.0
-    return seen.values[:, seen.names.index(other)].astype(np.float64) * scale
+    own, longer = (np.minimum(each.months or 1, np.maximum(seen.known, 1)) for each in (part, parse_name(other)))
+    scale = own / longer if part.statistic == "sum" else 1.0
+    usual = seen.values[:, seen.names.index(other)].astype(np.float64) * scale
+    return np.where(longer > own, usual, np.nan)  # who has no longer past than the window has no usual beside it
 
 
 def _middle(column: npt.NDArray[np.float32], post: npt.NDArray[np.int32]) -> Array:
@@ -169,28 +176,39 @@ class _Teller:
         self.profile, self.group, self.names = profile, group, names
         self.said: dict[tuple[object, ...], tuple[str, str]] = {}
 
-    def reason(self, contribution: float, told: Told, row: int, *, stable: bool) -> Reason:
+    def reason(self, contribution: float, told: Told, row: int, *, stable: bool, known: float) -> Reason:
         place = told.place[row]
+        part = parse_name(self.names[place])
+        window = part.months
+        covered = window if window is None else int(min(window, max(known, 1)))
         numbers = told.value[row], told.usual[row], told.peers[row]
         value, usual, peers = (None if math.isnan(number) else number for number in numbers)
-        key = (place, *(f"{number:.6g}" for number in numbers), contribution > 0)
+        key = (place, covered, *(f"{number:.6g}" for number in numbers), contribution > 0)
         if key not in self.said:
             self.said[key] = (
-                self._sentence(place, numbers, contribution, "zh"),
-                self._sentence(place, numbers, contribution, "en"),
+                self._sentence(place, numbers, contribution, "zh", covered=covered),
+                self._sentence(place, numbers, contribution, "en", covered=covered),
             )
         name = self.names[place]
-        window = parse_name(name).months
         return Reason(self.group, contribution, name, window, value, usual, peers, *self.said[key], stable)
 
-    def _sentence(self, place: int, numbers: tuple[float, float, float], contribution: float, language: str) -> str:
+    def _sentence(
+        self,
+        place: int,
+        numbers: tuple[float, float, float],
+        contribution: float,
+        language: str,
+        *,
+        covered: int | None,
+    ) -> str:
         text = _chinese if language == "zh" else _english
         part = parse_name(self.names[place])
+        part = part if part.months == covered else replace(part, months=covered)
         label = group_label(self.profile, part.group, language)
         if part.group == "post":
             return text(label, [], contribution)
         if part.statistic not in (*TOLD, "months", "months_since"):
-            label = feature_sentence(self.profile, self.names[place], language)
+            label = feature_sentence(self.profile, self.names[place], language)  # its window is no number of a person
         said = [number_text(number, language) for number in numbers]
         known = [not math.isnan(number) for number in numbers]
         unit = _unit(self.profile, part, language) if known[0] else ""

@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
 from features.errors import Refusal
+from features.late import Late
 from features.names import group_of, parse_name
 from features.profile import Profile
 from training.models.calibration import Calibration as Calibration
@@ -26,6 +26,11 @@ from training.models.evidence import SUFFICIENT, Bounds
 from training.models.intervals import MEANING, Band
 from training.models.stability import Mask, stable
 from training.models.treeshap import Forest, NotExplainable, forest
+
+if TYPE_CHECKING:
+    import lightgbm as lgb
+else:
+    lgb = Late("lightgbm")
 
 Array = npt.NDArray[np.float64]
 
@@ -78,11 +83,11 @@ class RiskModel:
 
     risk: str
     names: tuple[str, ...]
-    boosters: tuple[lgb.Booster, ...]
+    boosters: "tuple[lgb.Booster, ...]"
     calibration: Calibration
     card: Mapping[str, Any]
     version: str = "unregistered"
-    witnesses: tuple[lgb.Booster, ...] = ()
+    witnesses: "tuple[lgb.Booster, ...]" = ()
     bounds: Bounds | None = None
 
     @property
@@ -192,7 +197,7 @@ class RiskModel:
         return _mean([np.asarray(part, np.float64) for part in said])
 
     def _explained(
-        self, forests: tuple[Forest | None, ...], boosters: tuple[lgb.Booster, ...], values: npt.NDArray[np.float32]
+        self, forests: tuple[Forest | None, ...], boosters: "tuple[lgb.Booster, ...]", values: npt.NDArray[np.float32]
     ) -> list[Array]:
         """The contributions [row, name and bias] of each booster: by our kernel, or by LightGBM where that can't."""
         return [
@@ -200,7 +205,7 @@ class RiskModel:
             for booster, trees in zip(boosters, forests, strict=True)
         ]
 
-    def _by_lightgbm(self, booster: lgb.Booster, values: npt.NDArray[np.float32]) -> Array:
+    def _by_lightgbm(self, booster: "lgb.Booster", values: npt.NDArray[np.float32]) -> Array:
         said = booster.predict(values, num_threads=threads(len(values)), pred_contrib=True)
         return np.asarray(said, np.float64).reshape(len(values), len(self.names) + 1)
 
@@ -228,7 +233,7 @@ def _mean(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
     return np.asarray(total / len(parts))
 
 
-def _forest(booster: lgb.Booster) -> Forest | None:
+def _forest(booster: "lgb.Booster") -> Forest | None:
     """The trees for our own kernel; None where LightGBM itself must explain them."""
     try:
         return forest([booster])
@@ -236,7 +241,7 @@ def _forest(booster: lgb.Booster) -> Forest | None:
         return None
 
 
-def _read(file: Path) -> lgb.Booster:
+def _read(file: Path) -> "lgb.Booster":
     return lgb.Booster(model_str=file.read_text(encoding="utf-8"))
 
 

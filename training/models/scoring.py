@@ -7,10 +7,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.cohort import first_month
 from features.engine import FeatureRows, feature_rows
 from features.errors import Refusal
 from features.histories.tables import Histories
-from features.months import last_day, month_text, timestamps
+from features.months import last_day, month_of_day, month_text, timestamps
 from training.models.evidence import SUFFICIENT
 from training.models.reasons import Reason, reasons, told_names
 from training.models.risk_model import RiskModel, Scores
@@ -82,7 +83,8 @@ def score_cohort(histories: Histories, model: RiskModel, as_of: int) -> ScoredCo
 def scored(histories: Histories, model: RiskModel, rows: FeatureRows) -> ScoredCohort:
     """Return the scores of feature rows (told_names of the model) of one as-of, their posts' middles among them."""
     scores = model.score(rows)
-    why = reasons(histories.profile, model.names, rows, scores.by_feature, stable=scores.stable)
+    known = months_known(histories, rows)
+    why = reasons(histories.profile, model.names, rows, scores.by_feature, stable=scores.stable, known=known)
     evidence = model.evidence(rows, np.asarray(histories.posts, dtype=np.str_)[rows.post])
     return ScoredCohort(
         risk=model.risk,
@@ -101,6 +103,12 @@ def scored(histories: Histories, model: RiskModel, rows: FeatureRows) -> ScoredC
         evidence=evidence,
         reasons=tuple(why),
     )
+
+
+def months_known(histories: Histories, rows: FeatureRows) -> npt.NDArray[np.float64]:
+    """Return how many months each row's records reach back: to the first posting, or to the first event of all."""
+    begun = int(month_of_day(histories.events.occurred.min())) if len(histories.events) else int(rows.as_of[0])
+    return (rows.as_of - np.maximum(first_month(histories)[rows.officer], begun) + 1).astype(np.float64)
 
 
 def _ranks(scores: Scores, judged: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:

@@ -3,6 +3,7 @@
 The parts come from the model's own contributions alone: base value + post + unit + person = margin. Nothing is fitted.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -74,6 +75,17 @@ class Pushed:
     values: npt.NDArray[np.float32]
     post: Ints
     unit: Ints
+
+    @functools.cached_property
+    def told_of(self) -> dict[str, str]:
+        """Each group's feature that it is told with; groups that can't be told are left out."""
+        found: dict[str, tuple[int, int, str]] = {}
+        for name in self.told:
+            part = parse_name(name)
+            if part.statistic in TOLD:
+                place = (TOLD.index(part.statistic), abs((part.months or 99) - TOLD_MONTHS), name)
+                found[part.group] = min(found.get(part.group, place), place)
+        return {group: place[2] for group, place in found.items()}
 
 
 def split(names: Sequence[str], by_feature: Array, *, post: Ints, unit: Ints) -> Split:
@@ -209,7 +221,7 @@ def _pushes(pushed: Pushed) -> dict[str, Array]:
 
 def _told(pushed: Pushed, group: str, inside: npt.NDArray[np.bool_]) -> tuple[str, float, float]:
     """The feature that a group is told with, the unit's median of it, and that of the same posts elsewhere."""
-    feature = _told_feature(pushed.told, group)
+    feature = pushed.told_of.get(group, "")
     if not feature:
         return "", float("nan"), float("nan")
     column = pushed.values[:, pushed.told.index(feature)].astype(np.float64)
@@ -218,16 +230,6 @@ def _told(pushed: Pushed, group: str, inside: npt.NDArray[np.bool_]) -> tuple[st
     known = ~np.isnan(elsewhere)
     others = float(np.average(np.asarray(elsewhere)[known], weights=people[known])) if known.any() else float("nan")
     return feature, _median(column[inside]), others
-
-
-def _told_feature(names: Sequence[str], group: str) -> str:
-    parts = [(parse_name(name), name) for name in names if group_of(name) == group]
-    told = [
-        (TOLD.index(part.statistic), abs((part.months or 99) - TOLD_MONTHS), name)
-        for part, name in parts
-        if part.statistic in TOLD
-    ]
-    return min(told)[2] if told else ""
 
 
 def _median(values: Array) -> float:

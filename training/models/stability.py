@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
+import scipy
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -99,7 +99,7 @@ def likeness(contributions: Array) -> float:
     generator = np.random.default_rng(0)
     pairs = generator.integers(0, len(contributions), size=(PAIRS, 2))
     pairs = pairs[pairs[:, 0] != pairs[:, 1]]
-    ranks = np.apply_along_axis(rankdata, 1, contributions)
+    ranks = np.apply_along_axis(scipy.stats.rankdata, 1, contributions)
     ranks -= ranks.mean(axis=1, keepdims=True)
     length = np.sqrt((ranks**2).sum(axis=1))
     one, other = pairs.T

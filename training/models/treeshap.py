@@ -17,12 +17,18 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import lightgbm as lgb
 import numba
 import numpy as np
 import numpy.typing as npt
+
+from features.late import Late
+
+if TYPE_CHECKING:
+    import lightgbm as lgb
+else:
+    lgb = Late("lightgbm")
 
 Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int32]
@@ -106,7 +112,7 @@ class Forest:
         )  # fmt: skip
 
 
-def forest(boosters: Sequence[lgb.Booster]) -> Forest:
+def forest(boosters: "Sequence[lgb.Booster]") -> Forest:
     """Return the trees of boosters on the same inputs; their contributions are those of the boosters' mean.
 
     Raises NotExplainable for trees with empty nodes, linear leaves, or paths of too many features.

@@ -8,7 +8,8 @@ from features.console import Console, command
 from features.errors import Refusal
 from features.histories.store import current_version
 from features.profile import load_profile
-from training.registry.history import Entry, os_user
+from training.registry.chain import Verified
+from training.registry.history import AFFIRMED, Entry, os_user
 from training.registry.impact import Assessment, assessments, draft, sign, withdraw
 from training.registry.registry import Registry
 
@@ -31,7 +32,7 @@ def _promote(console: Console, *, risk: str, version: str, by: str, reason: str,
     return _as_json(entry)
 
 
-promote = command("promote")(_promote)
+promote = command("promote", looks=True)(_promote)
 
 
 @RISK
@@ -44,24 +45,29 @@ def _rollback(console: Console, *, risk: str, by: str, reason: str) -> dict[str,
     return _as_json(entry)
 
 
-rollback = command("rollback")(_rollback)
+rollback = command("rollback", looks=True)(_rollback)
 
 
-def _verify(console: Console) -> dict[str, Any]:
-    """Check that the history of promotions, rollbacks and refusals is as it was written."""
-    found = Registry(console.home).verify()
-    if found.fault is not None:
-        raise Refusal(
-            f"The history of the registry was changed: row {found.fault.row}: {found.fault.what}.",
-            hint="Restore mlruns/history.jsonl from a backup; the rows before that one are as they were written.",
-        )
-    if found.unfinished:
+def verify_registry(console: Console) -> dict[str, Any]:
+    """Check that the history of the registry and the impact assessments are as they were written."""
+    registry = Registry(console.home)
+    history = _whole(registry.verify(), "history of the registry")
+    filed = _whole(registry.verify_assessments(), "file of the impact assessments")
+    if history.unfinished or filed.unfinished:
         console.say("The last row was never finished: that action did not happen, and the next row takes its place.")
-    console.say(f"The history of the registry is whole: {found.rows} rows; the last is {found.head or 'none yet'}.")
-    return {"rows": found.rows, "head": found.head, "unfinished": found.unfinished}
+    console.say(f"The history of the registry is whole: {history.rows} rows; the last is {history.head or 'none yet'}.")
+    console.say(f"The impact assessments are whole: {filed.rows} rows; the last is {filed.head or 'none yet'}.")
+    told = {"rows": history.rows, "head": history.head, "unfinished": history.unfinished}
+    return {**told, "impact_assessments": {"rows": filed.rows, "head": filed.head, "unfinished": filed.unfinished}}
 
 
-verify = command("verify")(_verify)
+def _whole(found: Verified, what: str) -> Verified:
+    if found.fault is not None:
+        raise Refusal(f"The {what} was changed: row {found.fault.row}: {found.fault.what}.", hint=found.fault.hint)
+    return found
+
+
+verify = command("verify", looks=True)(verify_registry)
 
 
 @click.argument("act", type=click.Choice(["list", "show", "draft", "sign", "withdraw"]), default="list")
@@ -78,6 +84,8 @@ def _impact(console: Console, *, act: str, subject: str | None, by: str, reason:
             f"'impact {act}' needs {'a risk' if act == 'draft' else 'an id'}; see: jingxing impact list"
         )
     found = _chosen(console, act, subject or "", signature=(by, reason))
+    if act in ("draft", "sign", "withdraw"):
+        Registry(console.home).note_assessments()
     for each in found:
         console.say(
             f"{each.id:40} {each.state:10} {each.created}  {each.by}{f': {each.reason}' if each.reason else ''}"
@@ -90,7 +98,7 @@ def _impact(console: Console, *, act: str, subject: str | None, by: str, reason:
     return {"assessments": shown}
 
 
-impact = command("impact")(_impact)
+impact = command("impact", looks=True)(_impact)
 
 
 def _chosen(console: Console, act: str, subject: str, *, signature: tuple[str, str]) -> list[Assessment]:
@@ -110,6 +118,8 @@ def _chosen(console: Console, act: str, subject: str, *, signature: tuple[str, s
 
 
 def _told(entry: Entry) -> str:
+    if entry.action == AFFIRMED:
+        return f"Version {entry.version} of '{entry.risk}' serves on, affirmed (row {entry.number} of the history)."
     before = f" in place of version {entry.previous}" if entry.previous and entry.previous != entry.version else ""
     return f"Version {entry.version} of '{entry.risk}' serves{before} (row {entry.number} of the history)."
 

@@ -1,11 +1,9 @@
 """Impact assessments on file: what a risk's model processes, for what, with which safeguards; draft, signed, withdrawn.
 
-HOME/mlruns/impact-assessments.jsonl only grows; the last row of an id counts.
+HOME/mlruns/impact-assessments.jsonl is a hash chain that only grows; the last row of an id counts.
 """
 
-import datetime as dt
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,12 +12,15 @@ from typing import Any, Literal
 from filelock import FileLock
 
 from features.errors import Refusal
+from features.policy import Policy
 from features.profile import EventOutcome, Profile, Risk
 from training.models.risk_model import RiskModel
-from training.registry.history import append_line, canonical, whole_lines
+from training.registry.chain import LINKS, append, canonical, read
+from training.registry.history import now
 
 FILE, LOCK = "impact-assessments.jsonl", "impact-assessments.lock"
 State = Literal["draft", "signed", "withdrawn"]
+DRAFT, SIGNED, WITHDRAWN = "draft", "signed", "withdrawn"
 NOBODY = "(nobody: drafted by the program)"
 
 
@@ -52,6 +53,11 @@ class Assessment:
         return {key: part for key, part in asdict(self).items() if key != "document"}
 
 
+def lacking(policy: Policy) -> tuple[str, ...]:
+    """Return the states in which an assessment is not enough for a model to serve."""
+    return (WITHDRAWN, DRAFT) if policy.impact_assessment == SIGNED else (WITHDRAWN,)
+
+
 def on_file(home: Path, risk: str, profile: Profile) -> Assessment | None:
     """Return the assessment that covers a risk as the profile defines it now: the newest not withdrawn, else withdrawn.
 
@@ -80,7 +86,7 @@ def draft(home: Path, profile: Profile, risk: str, *, anew: bool = False) -> Ass
         subject = _subject(profile, risk)
         number = 1 + sum(one.subject == subject for one in assessments(home))
         made = _generated(profile, risk, f"{subject}-{number}")
-        append_line(home / "mlruns" / FILE, canonical(asdict(made)))
+        append(home / "mlruns" / FILE, asdict(made))
         return made
 
 
@@ -106,10 +112,10 @@ def assessments(home: Path) -> list[Assessment]:
     found: dict[str, Assessment] = {}
     path = home / "mlruns" / FILE
     try:
-        for line in whole_lines(path)[0]:
-            row = json.loads(line)
-            found[row["id"]] = Assessment(**{**row, "sensitive": tuple(row["sensitive"])})
-    except (ValueError, TypeError, KeyError) as error:
+        for row in read(path):
+            told = {key: part for key, part in row.items() if key not in LINKS}
+            found[row["id"]] = Assessment(**{**told, "sensitive": tuple(row["sensitive"])})
+    except (TypeError, KeyError) as error:
         raise Refusal(f"The impact assessments can't be read ({type(error).__name__}): {path}") from None
     return list(found.values())
 
@@ -126,7 +132,7 @@ def _changed(home: Path, identity: str, *, state: State, by: str, reason: str) -
             hint = f"File a new one: jingxing impact draft {known[identity].risk}"
             raise Refusal(f"The impact assessment '{identity}' was withdrawn.", hint=hint)
         made = replace(known[identity], state=state, by=by.strip(), reason=reason.strip())
-        append_line(home / "mlruns" / FILE, canonical(asdict(made)))
+        append(home / "mlruns" / FILE, asdict(made))
         return made
 
 
@@ -164,7 +170,7 @@ def _generated(profile: Profile, risk: str, identity: str) -> Assessment:
         purpose=rule.purpose,
         sensitive=sensitive,
         basis=profile.settings.sensitive_basis,
-        created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        created=now(),
         state="draft",
         by=NOBODY,
         reason="",

@@ -16,10 +16,10 @@ import numpy.typing as npt
 from features.asknown import Credits, credits
 from features.assessment.rules import AssessmentRules
 from features.cohort import Standing, first_month, standing
-from features.efficiency import indicator_posts
+from features.efficiency import indicator_posts, may_be_assessed
 from features.histories.tables import Events, Floats, Histories, Ints
 from features.months import NO_DAY, first_day, last_day, month_of_day
-from features.profile import Measure, Post, Profile
+from features.profile import Post, Profile
 from features.texts import as_valid
 
 MONTHS = 18
@@ -150,11 +150,6 @@ def assessable(given: Histories, as_of: int) -> Assessable:
     taken = {action.recorded_as for action in profile.actions.values() if action.kind == "training"}
     training = tuple(key for key in allowed if key in taken)
     return Assessable(as_of, behind, row, replaced_on[row], retracts[row], training)
-
-
-def may_be_assessed(measure: Measure) -> bool:
-    """Return whether the assessment may read a measure: neither health data nor anything of wellbeing."""
-    return not measure.sensitive and measure.dimension != "wellbeing"
 
 
 def _replaced(events: Events, known: Mask) -> tuple[Ints, Mask]:

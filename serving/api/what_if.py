@@ -1,0 +1,171 @@
+"""POST /officers/{id}/what-if: the risk if levers that command can pull were pulled. Only the asking is kept."""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.orm import Session
+
+from features.errors import Refusal
+from features.months import month_of
+from features.profile import Profile
+from serving import queries
+from serving.access.audit import record
+from serving.access.caller import Caller, TheCaller, needs, refused
+from serving.access.roles import Permission
+from serving.api.answers import Answer
+from serving.champions import Champions
+from serving.database import transaction
+from serving.problems import Kind, Problem, problem_answers
+from serving.sessions import Database, as_of_of
+from serving.what_if import Room, Score, WhatIf, what_if
+from serving.words import same
+
+router = APIRouter(prefix="/api/v1/officers", tags=["people"])
+
+
+class LeversGiven(BaseModel):
+    """How much less of each lever over the last months; what is not named stays as it was."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={"example": {"as_of": "2024-06", "less": {"night_shift": 4, "overtime_hours": 20}}},
+    )
+
+    as_of: str | None = Field(default=None, max_length=10, pattern=r"^[^\x00]*$")
+    risk: str | None = Field(default=None, max_length=120, pattern=r"^[^\x00]*$")
+    less: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(default_factory=dict, max_length=50)
+
+
+class RoomAnswer(Answer):
+    """A lever: what the person had in the last months, and how much less the roster allows."""
+
+    lever: str
+    label: dict[str, str]
+    now: float
+    floor: float = Field(description="The low end of the same post.")
+    carry: float | None = Field(description="What colleagues of unit and post can take over; null: nobody has to.")
+    less: float = Field(description="So much less is allowed.")
+
+
+class ScoreAnswer(Answer):
+    """A probability with its interval."""
+
+    probability: float
+    low: float
+    high: float
+
+
+class RiskAnswer(Answer):
+    """One risk as it is and as it would be."""
+
+    risk: str
+    model_version: str
+    before: ScoreAnswer
+    after: ScoreAnswer
+
+
+class WhatIfAnswer(Answer):
+    """What the champion says of the changed months. It is a model's answer, not a promise."""
+
+    officer_id: str
+    as_of: dt.date
+    months: int = Field(description="The last months, whose events were changed.")
+    levers: list[RoomAnswer]
+    risks: list[RiskAnswer]
+    caution: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question about a person within reach: the case, the levers' rooms, and both scores of each risk."""
+
+    case: WhatIf
+    as_of: dt.date
+    rooms: list[Room]
+    risks: dict[str, tuple[str, Score, Score]]
+
+
+@router.post(
+    "/{officer_id}/what-if",
+    dependencies=[needs(Permission.ASK_WHAT_IF)],
+    response_model=WhatIfAnswer,
+    responses=problem_answers(Kind.NOT_FOUND, Kind.INVALID, Kind.NOT_READY, Kind.MALFORMED),
+)
+def ask_what_if(
+    request: Request,
+    caller: TheCaller,
+    database: Database,
+    officer_id: Annotated[str, Path(examples=["021457"])],
+    given: LeversGiven,
+) -> WhatIfAnswer:
+    """Answer how risks would change with fewer nights, less overtime, fewer quick returns, days off given back.
+
+    The levers are those of the profile, within what the roster allows; without any the answer says how far each
+    goes. Only risks that the caller may see are answered.
+    """
+    day = as_of_of(given.as_of) if given.as_of else None
+    asked = asked_of(request, database, caller, officer_id, day, risk=given.risk, less=given.less)
+    return WhatIfAnswer(
+        officer_id=officer_id,
+        as_of=asked.as_of,
+        months=asked.case.profile.settings.what_if.months,
+        levers=[_room(asked.case.profile, room) for room in asked.rooms],
+        risks=[
+            RiskAnswer(
+                risk=risk, model_version=version, before=ScoreAnswer(**asdict(now)), after=ScoreAnswer(**asdict(then))
+            )
+            for risk, (version, now, then) in asked.risks.items()
+        ],
+        caution=same("what_if_caution"),
+    )
+
+
+def asked_of(
+    request: Request,
+    database: Session,
+    caller: Caller,
+    officer_id: str,
+    as_of: dt.date | None,
+    *,
+    risk: str | None,
+    less: Mapping[str, float],
+) -> Asked:
+    """Return the answer for a person within the caller's reach, and write that it was asked.
+
+    A Problem for somebody who is not within reach, for a risk that may not be seen, or for levers pulled too far.
+    """
+    facts = queries.facts_of(database, caller.sight, officer_id, as_of)
+    if facts is None or caller.sight.pseudonymous:
+        refused(request, caller, Permission.ASK_WHAT_IF.value)
+        raise Problem(Kind.NOT_FOUND, "Nobody of this number has been scored. 没有此人的评分。")
+    views = queries.person_risks(database, caller.sight, officer_id, facts.as_of)
+    risks = [view.batch.risk for view in views if risk in (None, "", view.batch.risk)]
+    if not risks:
+        raise Problem(Kind.NOT_FOUND, "There is no such risk of this person and month. 没有这一风险的评分。")
+    champions: Champions = request.app.state.champions
+    case = what_if(request.app.state.home, officer_id, month_of(facts.as_of))
+    models = [champions.champion(each) for each in risks]
+    try:
+        found = {model.risk: (str(model.version), *case.scores(model, less)) for model in models}
+    except Refusal as refusal:
+        raise Problem(Kind.INVALID, refusal.what, refusal.problems) from None
+    with transaction(request.app.state.engine) as session:
+        told = {"as_of": str(facts.as_of), "risks": risks, "less": dict(less)}
+        record(session, caller.actor, "what-if asked", officer_id, **told)
+    return Asked(case, facts.as_of, case.rooms(), found)
+
+
+def lever_label(profile: Profile, lever: str) -> dict[str, str]:
+    """Return a lever's name in both languages: its own, else that of its measure."""
+    own = profile.settings.what_if.levers[lever].label
+    return {language: own.get(language) if own else profile.label(lever, language) for language in ("zh", "en")}
+
+
+def _room(profile: Profile, room: Room) -> RoomAnswer:
+    figures = {name: getattr(room, name) for name in ("lever", "now", "floor", "carry", "less")}
+    return RoomAnswer(label=lever_label(profile, room.lever), **figures)

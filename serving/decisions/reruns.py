@@ -1,0 +1,106 @@
+"""What an objection to a record does to the scores: computed anew beside the old ones; in their place once upheld."""
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from features.errors import Refusal
+from features.months import month_end, month_of
+from serving.access.audit import SYSTEM
+from serving.access.sight import Sight
+from serving.database import transaction
+from serving.decisions.objections import Outcome, keep_rerun
+from serving.decisions.rescored import OBJECTION, keep
+from serving.decisions.standing import corrected
+from serving.decisions.tables import Objection
+from serving.queries import batch_of
+from serving.replay import PastList, past_list
+from serving.rerun import without_records
+from serving.seen import hidden_groups, shown_reasons
+from serving.tables import Batch, Reasons, Score
+
+TOLD = 5
+"""So many of the strongest reasons of the old score are kept beside the new one."""
+OWN = ("probability", "low", "high", "rank", "evidence")
+SEEN = (*OWN, "as_of", "model_version", "exact", "refused")
+
+
+def rerun(engine: Engine, home: Path, objection_id: int) -> None:
+    """Compute the scores concerned without the disputed records and keep both; nothing where no record is disputed.
+
+    Concerned are the contested score, or the newest of every risk. A score that can't be computed says why not.
+    """
+    with transaction(engine, writes=False) as session:
+        row = session.get_one(Objection, objection_id)
+        lists = _concerned(session, row) if row.event_ids and row.without is None else []
+        before = {past.risk: _as_listed(session, past, row.officer_id) for past in lists}
+    if not lists:
+        return
+    without = {past.risk: _without(home, past, row) for past in lists}
+    with transaction(engine) as session:
+        keep_rerun(session, SYSTEM, objection_id, before=before, without=without)
+
+
+def in_force(session: Session, row: Objection) -> None:
+    """Let the scores without the disputed records stand in place of the old ones, where the objection was upheld."""
+    if row.status != Outcome.UPHELD:
+        return
+    for risk, score in (row.without or {}).items():
+        if "refused" not in score:
+            as_of = dt.date.fromisoformat(score["as_of"])
+            keep(session, risk, as_of, row.officer_id, score=score, cause=OBJECTION)
+
+
+def scores_seen(session: Session, sight: Sight, scores: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return kept scores by risk as a caller may see them: risks of their purposes, no reasons of hidden groups."""
+    if scores is None:
+        return None
+    found = {}
+    for risk, score in scores.items():
+        batch = batch_of(session, sight, risk, dt.date.fromisoformat(score["as_of"]))
+        if batch is None:
+            continue
+        told = {name: score[name] for name in SEEN if name in score}
+        hidden = hidden_groups(session, sight, batch)
+        found[risk] = told | {"strongest": shown_reasons(score.get("strongest", [])[:TOLD], hidden)}
+    return found
+
+
+def _concerned(session: Session, row: Objection) -> list[PastList]:
+    statement = (
+        select(Batch.risk, Batch.as_of)
+        .join(Score, Score.batch_id == Batch.id)
+        .where(Score.officer_id == row.officer_id)
+        .order_by(Batch.as_of)
+    )
+    if row.risk:
+        statement = statement.where(Batch.risk == row.risk, Batch.as_of == row.as_of)
+    newest: dict[str, dt.date] = {row.risk: row.as_of for row in session.execute(statement)}
+    return [past_list(session, risk, month_of(as_of)) for risk, as_of in sorted(newest.items())]
+
+
+def _as_listed(session: Session, past: PastList, officer_id: str) -> dict[str, Any]:
+    as_of = month_end(past.as_of)
+    statement = (
+        select(Batch, Score, Reasons.strongest)
+        .join(Score, Score.batch_id == Batch.id)
+        .join(Reasons, (Reasons.batch_id == Score.batch_id) & (Reasons.officer_id == Score.officer_id))
+        .where(Batch.risk == past.risk, Batch.as_of == as_of, Score.officer_id == officer_id)
+    )
+    batch, score, strongest = session.execute(statement).one()
+    told = {name: getattr(score, name) for name in OWN} | {"strongest": strongest}
+    anew = corrected(session, batch, [officer_id]).get(officer_id)
+    if anew is not None:  # what stands now is what is contested
+        told = {name: anew.score[name] for name in (*OWN, "strongest")}
+    return {**told, "as_of": str(as_of), "model_version": past.model_version}
+
+
+def _without(home: Path, past: PastList, row: Objection) -> dict[str, Any]:
+    as_of = str(month_end(past.as_of))
+    try:
+        return {**without_records(home, past, row.officer_id, row.event_ids).as_json(), "as_of": as_of}
+    except Refusal as refusal:
+        return {"refused": refusal.what, "as_of": as_of}

@@ -1,0 +1,83 @@
+"""Scores computed anew beside a list that stands: after consent was withdrawn, or an objection upheld.
+
+A published list never changes; what is shown of the person does, at once.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from sqlalchemy import ColumnElement, Engine, select, update
+from sqlalchemy.orm import Session
+
+from features.errors import Refusal
+from features.months import month_end, month_of
+from serving.access.audit import SYSTEM, record
+from serving.database import transaction
+from serving.decisions.tables import Consent, Rescored
+from serving.replay import PastList, past_list
+from serving.rerun import PersonScore, as_of_now
+from serving.tables import Batch, Score
+
+CONSENT, OBJECTION = "consent", "objection"
+
+
+def keep(session: Session, risk: str, as_of: dt.date, officer_id: str, *, score: dict[str, Any], cause: str) -> None:
+    """Keep a score that was computed anew (rerun.PersonScore as plain values)."""
+    now = dt.datetime.now(dt.UTC)
+    session.add(Rescored(risk=risk, as_of=as_of, officer_id=officer_id, cause=cause, at=now, score=score))
+
+
+def rescore_withdrawn(engine: Engine, home: Path) -> int:
+    """Compute the standing scores of all who withdrew consent since; return how many scores were made anew.
+
+    Asked again it does nothing; a run that was killed is made up for by the next one. One runs at a time.
+    """
+    with FileLock(home / "var" / "rescoring.lock"):
+        with transaction(engine, writes=False) as session:
+            waiting = list(session.scalars(select(Consent).where(Consent.counts_until.is_not(None), _not_done())))
+            standing = {each.id: _standing(session, each) for each in waiting}
+        return sum(_rescore(engine, home, each, standing[each.id]) for each in waiting)
+
+
+def _not_done() -> ColumnElement[bool]:
+    return Consent.rescored_at.is_(None)
+
+
+def _standing(session: Session, consent: Consent) -> list[PastList]:
+    """The lists that name the person and are later than what the withdrawn data may count for."""
+    statement = (
+        select(Batch.risk, Batch.as_of)
+        .join(Score, Score.batch_id == Batch.id)
+        .where(Score.officer_id == consent.officer_id, Batch.as_of > consent.counts_until)
+    )
+    found = session.execute(statement.order_by(Batch.as_of, Batch.risk)).all()
+    return [past_list(session, risk, month_of(as_of)) for risk, as_of in found]
+
+
+def _rescore(engine: Engine, home: Path, consent: Consent, standing: Sequence[PastList]) -> int:
+    """One person's lists; what can't be computed (left the cohort, the model is gone) is counted in the audit row."""
+    scores = [(past, score) for past in standing if (score := _if_possible(home, past, consent.officer_id))]
+    with transaction(engine) as session:
+        statement = update(Consent).where(Consent.id == consent.id, _not_done())
+        mine = session.execute(
+            statement.values(rescored_at=dt.datetime.now(dt.UTC)).returning(Consent.id),
+            execution_options={"synchronize_session": False},
+        ).all()
+        if not mine:  # another one was quicker
+            return 0
+        for past, score in scores:
+            as_of = month_end(past.as_of)
+            keep(session, past.risk, as_of, consent.officer_id, score=score.as_json(), cause=CONSENT)
+        told = {"lists": len(scores), "not_computed": len(standing) - len(scores)}
+        record(session, SYSTEM, "rescored without health data", f"officer {consent.officer_id}", **told)
+    return len(scores)
+
+
+def _if_possible(home: Path, past: PastList, officer_id: str) -> PersonScore | None:
+    try:
+        return as_of_now(home, past, officer_id)
+    except Refusal:
+        return None

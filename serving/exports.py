@@ -1,0 +1,88 @@
+"""A list as a file: CSV or Excel, only what the caller may see. Nothing a spreadsheet would run is left in a cell."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from features.late import Late
+from serving.decisions.seen import STATUS_WORDS
+from serving.decisions.tables import Flag
+from serving.queries import Entry, holds
+from serving.tables import Batch
+from serving.words import joined, say
+
+if TYPE_CHECKING:
+    import openpyxl
+else:
+    openpyxl = Late("openpyxl")
+
+Cell = str | int | float | None
+COLUMNS = ("export_rank", "export_previous", "export_officer", "unit", "post", "risk", "export_low", "export_high",
+           "export_status", "export_reasons", "export_offers")  # fmt: skip
+RUNS = ("=", "+", "-", "@", "\t", "\r")
+"""A cell that begins so would be a formula."""
+
+
+def table(
+    batch: Batch, entries: Sequence[Entry], flags: dict[str, Flag] | None, language: str
+) -> tuple[list[str], list[list[Cell]]]:
+    """Return the headings and the rows; columns that the caller may not see are not there at all.
+
+    ``flags`` by the officers as shown; None where the caller may not know the reviews.
+    """
+    hidden = set()
+    if any(entry.score.unit is None for entry in entries):
+        hidden |= {"unit", "post"}
+    if flags is None:
+        hidden |= {"export_status"}
+    if not any(entry.offers for entry in entries):
+        hidden |= {"export_offers"}
+    kept = [name for name in COLUMNS if name not in hidden]
+    rows = [_row(batch, entry, (flags or {}).get(entry.score.officer_id), language) for entry in entries]
+    return [say(name, language) for name in kept], [[row[name] for name in kept] for row in rows]
+
+
+def as_csv(heading: Sequence[str], rows: Iterable[Sequence[Cell]]) -> bytes:
+    """Return UTF-8 with a byte order mark, as Excel reads it."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(heading)
+    writer.writerows([_plain(cell) for cell in row] for row in rows)
+    return text.getvalue().encode("utf-8-sig")
+
+
+def as_xlsx(title: str, heading: Sequence[str], rows: Iterable[Sequence[Cell]]) -> bytes:
+    """Return a workbook of one sheet, its heading frozen."""
+    book = openpyxl.Workbook(write_only=True)
+    sheet = book.create_sheet(title[:31])
+    sheet.freeze_panes = "A2"
+    sheet.append(list(heading))
+    for row in rows:
+        sheet.append([_plain(cell) for cell in row])
+    content = io.BytesIO()
+    book.save(content)
+    return content.getvalue()
+
+
+def _row(batch: Batch, entry: Entry, flag: Flag | None, language: str) -> dict[str, Cell]:
+    score = entry.score
+    post: dict[str, Any] = batch.labels["posts"].get(score.post or "", {})
+    reasons = [reason[f"sentence_{language}"] for reason in entry.strongest if holds(reason)]
+    return {
+        "export_rank": score.rank,
+        "export_previous": score.previous_rank,
+        "export_officer": score.officer_id,
+        "unit": score.unit,
+        "post": post.get(language, score.post),
+        "risk": round(score.probability, 4),
+        "export_low": round(score.low, 4),
+        "export_high": round(score.high, 4),
+        "export_status": say(STATUS_WORDS[flag.status], language) if flag else "",
+        "export_reasons": joined(reasons[:3], language),
+        "export_offers": joined([offer.label[language] for offer in entry.offers], language),
+    }
+
+
+def _plain(cell: Cell) -> Cell:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(RUNS) else cell

@@ -1,0 +1,145 @@
+"""The data page: upload an export, see what was not taken in and why, and what arrives by measure, unit and month."""
+
+from collections import Counter
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, File, Form, Request, UploadFile
+from fastapi.responses import Response
+
+from features.errors import Refusal
+from features.histories.ingest import IngestResult
+from features.histories.store import quarantined, stored_profile
+from features.profile import Profile
+from serving.access.audit import record
+from serving.access.caller import Caller, TheCaller, needs
+from serving.access.roles import Permission
+from serving.arrived import FORCE, Arrived, arrived
+from serving.arrived_charts import arrived_chart
+from serving.database import transaction
+from serving.decisions.objections import to_correct
+from serving.headers import LARGEST_UPLOAD
+from serving.pages.frame import Reader, page
+from serving.problems import Kind, Problem
+from serving.sessions import Database
+from serving.uploads import Sent, take_in
+
+Size = Literal["wide", "narrow"]
+LISTED = 200
+"""So many rows of the quarantine are shown one by one."""
+
+router = APIRouter(prefix="/arrivals", include_in_schema=False)
+SEEN = [needs(Permission.SEE_DATA)]
+
+
+@router.get("", dependencies=SEEN)
+def arrivals_page(
+    request: Request, caller: TheCaller, database: Database, language: Reader, unit: str = FORCE
+) -> Response:
+    """Show what arrives, what is in quarantine, and what upheld objections say is wrong at the source."""
+    return _page(request, caller, language, database=database, unit=unit)
+
+
+@router.get("/picture.svg", dependencies=SEEN)
+def picture(
+    request: Request,
+    language: Reader,
+    unit: str = FORCE,
+    by: Literal["measure", "unit"] = "measure",
+    size: Size = "wide",
+) -> Response:
+    """Draw what arrives, a row a measure (of the force, or of a unit) or a row a unit."""
+    home = request.app.state.home
+    found, profile = arrived(home), stored_profile(home)
+    series = found.by_unit() if by == "unit" else _series(found, unit)
+    if not series:
+        raise Problem(Kind.NOT_FOUND, "There is nothing to draw. 没有可绘制的数据。")
+    svg = arrived_chart(
+        _ordered(found, series),
+        found.months,
+        holes=found.holes(series),
+        labels={key: profile.label(key, language) for key, _ in series},
+        language=language,
+        size=size,
+    )
+    return Response(svg, media_type="image/svg+xml", headers={"Cache-Control": "private, max-age=60"})
+
+
+@router.post("", dependencies=[needs(Permission.UPLOAD)])
+def upload(
+    request: Request,
+    caller: TheCaller,
+    language: Reader,
+    export: Annotated[list[UploadFile], File(max_length=64)],
+    strict: Annotated[bool, Form()] = False,
+) -> Response:
+    """Take in an export, and show what was taken in and what was not."""
+    engine, home = request.app.state.engine, request.app.state.home
+    sent = [Sent(each.filename or "", each.file) for each in export if each.filename]
+    with transaction(engine) as session:
+        record(session, caller.actor, "upload begun", files=len(sent), strict=strict)
+    try:
+        result = take_in(home, sent, strict=strict)
+    except Refusal as refusal:
+        with transaction(engine) as session:
+            record(session, caller.actor, "upload refused")
+        raise Problem(Kind.INVALID, f"{refusal.what} {refusal.hint}", refusal.problems) from None
+    told: dict[str, Any] = {"new": result.events_new, "known": result.events_known, "quarantined": len(result.entries)}
+    with transaction(engine) as session:
+        record(session, caller.actor, "histories taken in", **told, changed=result.changed)
+        return _page(request, caller, language, database=session, result=result)
+
+
+def _page(
+    request: Request,
+    caller: Caller,
+    language: str,
+    *,
+    database: Any,
+    unit: str = FORCE,
+    result: IngestResult | None = None,
+) -> Response:
+    home = request.app.state.home
+    try:
+        found, profile, bad = arrived(home), stored_profile(home), quarantined(home)
+    except Refusal:
+        found, profile, bad = None, None, []
+    return page(
+        request,
+        "arrivals.html",
+        language,
+        result=result,
+        uploads=Permission.UPLOAD in caller.permissions,
+        largest=LARGEST_UPLOAD // 1024**3,
+        bad=bad[:LISTED],
+        bad_total=len(bad),
+        reasons=Counter((row["file"], row["column"] or "", row["reason"]) for row in bad).most_common(40),
+        wrong=to_correct(database),
+        unit=unit,
+        **(_counted(found, profile, unit, language) if found and profile else {"found": None}),
+    )
+
+
+def _counted(found: Arrived, profile: Profile, unit: str, language: str) -> dict[str, Any]:
+    series = _series(found, unit)
+    units = found.by_unit()
+    return {
+        "found": found,
+        "series": _ordered(found, series),
+        "units": [name for name, _ in units],
+        "by_unit": units,
+        "holes": found.holes(series),
+        "unit_holes": found.holes(units) if unit == FORCE else [],
+        "label": lambda key: profile.label(key, language),
+    }
+
+
+def _series(found: Arrived, unit: str) -> list[tuple[str, Any]]:
+    if unit not in found.units:
+        raise Problem(Kind.NOT_FOUND, "There is no such unit. 没有这个单位。")
+    return found.of(unit)
+
+
+def _ordered(found: Arrived, series: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """Those with holes first, then the most regular ones."""
+    silent = {hole.measure for hole in found.holes(series)}
+    return sorted(series, key=lambda row: (row[0] not in silent, -int((row[1] > 0).sum()), -int(row[1].sum()), row[0]))

@@ -1,0 +1,100 @@
+"""Sign-in, sign-out and the change of a password: server-side sessions, one cookie that holds a random secret."""
+
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Form, Query, Request
+from fastapi.responses import RedirectResponse, Response
+
+from features.errors import Refusal
+from serving.access import accounts, credentials
+from serving.access.caller import COOKIE, TheCaller, needs, same_site
+from serving.access.roles import Permission
+from serving.access.tables import Account
+from serving.pages.frame import PASSWORD, SIGN_IN, Reader, page
+from serving.problems import Kind
+from serving.sessions import Writing
+
+router = APIRouter(include_in_schema=False)
+OPEN = [needs(Permission.OPEN)]
+Words = Annotated[str, Form(max_length=1000)]
+
+
+@router.get(SIGN_IN, dependencies=OPEN)
+def sign_in_page(request: Request, language: Reader, wanted: Annotated[str, Query(alias="next")] = "/") -> Response:
+    """Ask for name and password."""
+    return page(request, "sign_in.html", language, next=local(wanted), **_form(request))
+
+
+@router.post(SIGN_IN, dependencies=OPEN)
+def sign_in(
+    request: Request,
+    language: Reader,
+    writing: Writing,
+    name: Words,
+    password: Words,
+    wanted: Annotated[str, Form(alias="next", max_length=2000)] = "/",
+) -> Response:
+    """Sign in, or say that it did not work: never which of the two was wrong."""
+    same_site(request)
+    address = request.client.host if request.client else ""
+    found = accounts.sign_in(writing, name, password, address=address)
+    if found.account is None:
+        kind = Kind.TOO_MANY if found.wait_seconds else Kind.SIGN_IN
+        answer: Response = page(
+            request, "sign_in.html", language, status=kind.status, next=local(wanted),
+            **_form(request, name=name, failed=True, wait=found.wait_seconds),
+        )  # fmt: skip
+        if found.wait_seconds:
+            answer.headers["Retry-After"] = str(found.wait_seconds)
+        return answer
+    secret = credentials.begin(writing, found.account)
+    return entered(request, found.account, secret, wanted)
+
+
+@router.post("/sign-out", dependencies=OPEN)
+def sign_out(request: Request, writing: Writing) -> Response:
+    """End this browser's sign-in."""
+    credentials.end(writing, request.cookies.get(COOKIE, ""))
+    answer = RedirectResponse(SIGN_IN, status_code=303)
+    answer.delete_cookie(COOKIE)
+    return answer
+
+
+@router.get(PASSWORD, dependencies=OPEN)
+def password_page(request: Request, _caller: TheCaller, language: Reader) -> Response:
+    """Ask for a new password."""
+    return page(request, "password.html", language, fault="")
+
+
+@router.post(PASSWORD, dependencies=OPEN)
+def change_password(
+    request: Request, caller: TheCaller, language: Reader, writing: Writing, old: Words, new: Words, again: Words
+) -> Response:
+    """Change the password: every other sign-in of the account ends, this one goes on."""
+    account = writing.get_one(Account, caller.account_id)
+    try:
+        if new != again:
+            raise Refusal("The new password was not repeated alike. 两次输入的新密码不一致。")
+        accounts.change_password(writing, account, old=old, new=new)
+    except Refusal as refusal:
+        return page(request, "password.html", language, status=Kind.INVALID.status, fault=refusal.what)
+    return entered(request, account, credentials.begin(writing, account), "/")
+
+
+def local(wanted: str) -> str:
+    """Return an address of this service; the front page for any other."""
+    parts = urlsplit(wanted.replace("\\", "/"))
+    ours = not parts.scheme and not parts.netloc and wanted.startswith("/") and not wanted.startswith("//")
+    return wanted if ours and wanted.isprintable() else "/"
+
+
+def _form(request: Request, *, name: str = "", failed: bool = False, wait: int = 0) -> dict[str, Any]:
+    return {"name": name, "failed": failed, "wait": wait, "provider": request.app.state.provider is not None}
+
+
+def entered(request: Request, account: Account, secret: str, wanted: str) -> Response:
+    """The browser goes on with its cookie: to change a first password before anything else."""
+    answer = RedirectResponse(PASSWORD if account.must_change else local(wanted), status_code=303)
+    answer.set_cookie(COOKIE, secret, httponly=True, samesite="lax", secure=request.url.scheme == "https")
+    return answer

@@ -1,0 +1,59 @@
+"""The log for the auditor: who did what and when, filtered, and whether it is as it was written."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+
+from serving.access.audit import faults
+from serving.access.caller import needs
+from serving.access.roles import Permission, Role
+from serving.access.tables import AuditHead
+from serving.access.trail import Wanted, actions, how_many, trail
+from serving.pages.codes import DONE
+from serving.pages.frame import Reader, page
+from serving.sessions import Database
+from serving.words import say
+
+SHOWN = 100
+KNOWN = frozenset({*Role, "system"})
+
+router = APIRouter(include_in_schema=False)
+Filter = Annotated[str, Query(max_length=300, pattern=r"^[^\x00]*$")]
+Day = Annotated[str, Query(pattern=r"^(\d{4}-\d{2}-\d{2})?$")]
+
+
+@router.get("/log", dependencies=[needs(Permission.SEE_AUDIT)])
+def log_page(
+    request: Request,
+    database: Database,
+    language: Reader,
+    before: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
+    verify: bool = False,
+    actor: Filter = "",
+    action: Filter = "",
+    subject: Filter = "",
+    since: Day = "",
+    until: Day = "",
+) -> Response:
+    """Show the rows of the log, the newest first; with ``verify`` every row is checked against the chain."""
+    wanted = Wanted(actor, action, subject, since, until)
+    rows = trail(database, wanted, before=before, limit=SHOWN + 1)
+    head = database.get(AuditHead, 1)
+    return page(
+        request,
+        "log.html",
+        language,
+        rows=rows[:SHOWN],
+        did=lambda action: say(DONE[action], language) if action in DONE else action,
+        role=lambda role: (
+            say("role_system" if role == "system" else f"role_{role}", language) if role in KNOWN else role
+        ),
+        older=rows[SHOWN - 1].number if len(rows) > SHOWN else None,
+        wanted=wanted,
+        actions=actions(database),
+        total=how_many(database),
+        head=f"{head.number}:{head.hash}" if head else "",
+        verified=verify,
+        faults=faults(database) if verify else [],
+    )

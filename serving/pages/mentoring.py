@@ -1,0 +1,134 @@
+"""The page of mentorships: pairs with reasons, who stays without and why, the next step of each by a form."""
+
+import datetime as dt
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import RedirectResponse, Response
+
+from serving.access.caller import TheCaller, needs
+from serving.access.roles import Permission
+from serving.api.mentoring import LARGEST_ID, take_step
+from serving.mentoring import lifecycle
+from serving.mentoring.fit import PARTS
+from serving.mentoring.lifecycle import Decided, Outcome, Step
+from serving.mentoring.proposals import propose
+from serving.mentoring.reading import newest_round, pair_seen, pairs_seen, unmatched_seen, whole_force
+from serving.pages.frame import Reader, page
+from serving.problems import Kind, Problem
+from serving.sessions import Database, Writing, as_of_of
+
+PLACE = "/mentorships"
+OPEN = ("proposed", "offered", "accepted", "running")
+OVER = ("refused", "ended")
+PART_WORDS = {
+    "strengths": "part_strengths", "same_post": "part_same_post", "near": "part_near",
+    "tenure_gap": "part_tenure_gap", "shared_shifts": "part_shared_shifts",
+}  # fmt: skip
+STATUS_WORDS = {
+    "proposed": "pair_proposed", "offered": "pair_offered", "accepted": "pair_accepted", "running": "pair_running",
+    "refused": "pair_refused", "ended": "pair_ended",
+}  # fmt: skip
+STEP_WORDS = {
+    "propose": "pair_step_propose", "withdraw": "pair_step_withdraw", "offer": "pair_step_offer",
+    "accept": "pair_step_accept", "refuse": "pair_step_refuse", "start": "pair_step_start",
+    "check_in": "pair_step_check_in", "end": "pair_step_end",
+}  # fmt: skip
+OUTCOME_WORDS = {
+    "completed": "outcome_completed", "conflict": "outcome_conflict", "moved": "outcome_moved",
+    "other": "outcome_other", "withdrawn": "outcome_withdrawn",
+}  # fmt: skip
+Words = Annotated[str, Form(max_length=lifecycle.LONGEST_NOTE, pattern=r"^[^\x00]*$")]
+Key = Annotated[str, Form(max_length=200, pattern=r"^[^\x00]*$")]
+Number = Annotated[int, Form(ge=0, le=LARGEST_ID)]
+
+router = APIRouter(prefix=PLACE, include_in_schema=False)
+
+
+@router.get("", dependencies=[needs(Permission.SEE_MENTORING)])
+def mentoring_page(request: Request, caller: TheCaller, database: Database, language: Reader) -> Response:
+    """Show the pairs: what to do next first, then who stays without, then what is over."""
+    made = newest_round(database, caller.sight)
+    pairs = pairs_seen(database, caller.sight, status=OPEN)
+    without = unmatched_seen(database, caller.sight, made) if made else []
+    today = dt.date.today()
+    return page(
+        request,
+        "mentoring.html",
+        language,
+        made=made,
+        groups=[(status, [pair for pair in pairs if pair.row.status == status]) for status in reversed(OPEN)],
+        over=pairs_seen(database, caller.sight, status=OVER)[::-1],
+        mentees=[row for row in without if row.side == "mentee" and row.kind != "paired"],
+        mentors=[row for row in without if row.side == "mentor"],
+        due=sum(pair.row.next_check_in is not None and pair.row.next_check_in <= today for pair in pairs),
+        one_more=made.one_more if made and whole_force(caller.sight) else [],
+        label=_labels(made.labels if made else {}, language),
+        may_decide=Permission.DECIDE_MENTORING in caller.permissions,
+        today=today,
+        parts=[(name, PART_WORDS[name]) for name in PARTS],
+        status_words=STATUS_WORDS,
+        step_words=STEP_WORDS,
+        outcome_words=OUTCOME_WORDS,
+        outcomes=[outcome.value for outcome in Outcome],
+    )
+
+
+@router.post("/proposals", dependencies=[needs(Permission.DECIDE_MENTORING)])
+def propose_pairs(request: Request, caller: TheCaller, writing: Writing, as_of: Key = "") -> Response:
+    """Match anew and go back to the page."""
+    propose(writing, request.app.state.home, caller.actor, as_of=as_of_of(as_of) if as_of else None)
+    return RedirectResponse(PLACE, status_code=303)
+
+
+@router.post("/kept-apart", dependencies=[needs(Permission.DECIDE_MENTORING)])
+def keep_two_apart(caller: TheCaller, writing: Writing, one: Key, other: Key) -> Response:
+    """Keep two persons apart and go back."""
+    lifecycle.keep_apart(writing, caller.actor, one, other)
+    return RedirectResponse(PLACE, status_code=303)
+
+
+@router.post("/{mentorship_id}/decision", dependencies=[needs(Permission.DECIDE_MENTORING)])
+def decide(
+    request: Request,
+    caller: TheCaller,
+    writing: Writing,
+    mentorship_id: int,
+    version: Number,
+    step: Annotated[Step, Form()],
+    on: Key = "",
+    note: Words = "",
+    who: Key = "",
+    any_mentorship: Key = "",
+    outcome: Annotated[Outcome | None, Form()] = None,
+) -> Response:
+    """Take a step and go back to the pair; who was too late is told so."""
+    pair_seen(writing, caller.sight, mentorship_id)
+    decided = Decided(
+        mentorship_id=mentorship_id,
+        version=version,
+        step=step,
+        on=day_of(on),
+        note=note,
+        who=who or None,
+        any_mentorship=bool(any_mentorship and who),
+        outcome=outcome,
+    )
+    take_step(request, writing, caller, decided)
+    return RedirectResponse(f"{PLACE}#pair-{mentorship_id}", status_code=303)
+
+
+def day_of(text: str) -> dt.date:
+    """Return the day of a form; today where the field was left empty."""
+    if not text:
+        return dt.date.today()
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise Problem(Kind.INVALID, "A day is written YYYY-MM-DD. 日期格式为 YYYY-MM-DD。") from None
+
+
+def _labels(labels: dict[str, Any], language: str) -> Any:
+    """Posts and indicators as they were called in the round."""
+    known = {**labels.get("posts", {}), **labels.get("skills", {})}
+    return lambda key: known.get(key, {}).get(language, key)

@@ -1,0 +1,98 @@
+"""The page of offers: what is due, from whom, why; each taken a step further by a form; and how many came of it."""
+
+import datetime as dt
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import RedirectResponse, Response
+
+from features.histories.store import load_roster
+from serving.access.caller import TheCaller, needs
+from serving.access.roles import Permission
+from serving.api.offers import LARGEST_ID, decided, made_by_hand
+from serving.offers import life
+from serving.offers.life import Decided, Step
+from serving.offers.raising import KINDS
+from serving.pages.frame import Reader, page
+from serving.pages.mentoring import day_of
+from serving.sessions import Database, Writing
+
+PLACE = "/offers"
+SHOWN = 60
+KIND_WORDS = {
+    "training": "offer_kind_training", "rotation": "offer_kind_rotation", "ladder": "offer_kind_ladder",
+    "care": "offer_kind_care", "culture": "offer_kind_culture",
+}  # fmt: skip
+STATE_WORDS = {
+    "proposed": "offer_proposed", "accepted": "offer_accepted", "declined": "offer_declined", "done": "offer_done",
+    "lapsed": "offer_lapsed",
+}  # fmt: skip
+Words = Annotated[str, Form(max_length=2000, pattern=r"^[^\x00]*$")]
+Key = Annotated[str, Form(max_length=200, pattern=r"^[^\x00]*$")]
+Number = Annotated[int, Form(ge=0, le=LARGEST_ID)]
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get(PLACE, dependencies=[needs(Permission.SEE_RECOMMENDATIONS)])
+def offers_page(
+    request: Request, caller: TheCaller, database: Database, language: Reader, kind: str | None = None
+) -> Response:
+    """Show what is open, the first due first; what can be offered by hand; and the counts."""
+    found = life.offers_seen(database, caller.sight, status=("proposed", "accepted"), kind=kind or None)
+    found.sort(key=lambda row: (not life.may_decide(caller.sight, row), row.due_on, row.id))
+    profile = load_roster(request.app.state.home).profile
+    by_hand = {
+        key: action.label.get(language)
+        for key, action in profile.actions.items()
+        if action.kind in KINDS and caller.role.value in (action.owner, action.decides)
+    }
+    return page(
+        request,
+        "offers.html",
+        language,
+        offers=[(row, life.may_decide(caller.sight, row)) for row in found[:SHOWN]],
+        total=len(found),
+        kind=kind or "",
+        counts=life.counted(database, caller.sight),
+        by_hand=by_hand,
+        today=dt.date.today(),
+        kinds=KIND_WORDS,
+        states=STATE_WORDS,
+        post=lambda key: profile.label(key, language),
+    )
+
+
+@router.post(PLACE, dependencies=[needs(Permission.SEE_RECOMMENDATIONS)])
+def offer_made(request: Request, caller: TheCaller, writing: Writing, officer_id: Key, action: Key) -> Response:
+    """Make an offer by hand and go back to the page."""
+    made_by_hand(request, writing, caller, officer_id.strip(), action)
+    return RedirectResponse(PLACE, status_code=303)
+
+
+@router.post("/offers/{offer_id}/decision", dependencies=[needs(Permission.SEE_RECOMMENDATIONS)])
+def offer_decided(
+    caller: TheCaller,
+    writing: Writing,
+    offer_id: int,
+    version: Number,
+    step: Annotated[Step, Form()],
+    on: Key = "",
+    note: Words = "",
+) -> Response:
+    """Take a step and go back to the page."""
+    decided(writing, caller, Decided(offer_id, version, step, day_of(on), note))
+    return RedirectResponse(PLACE, status_code=303)
+
+
+@router.post("/my-record/offers/{offer_id}", dependencies=[needs(Permission.SEE_OWN_RECORD)])
+def own_word(
+    caller: TheCaller,
+    writing: Writing,
+    offer_id: int,
+    version: Number,
+    step: Annotated[Step, Form()],
+) -> Response:
+    """The person accepts or declines what is offered to them, and goes back to the own record."""
+    decided(writing, caller, Decided(offer_id, version, step, dt.date.today()))
+    return RedirectResponse("/my-record#offers", status_code=303)

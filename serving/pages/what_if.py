@@ -1,0 +1,82 @@
+"""What if, as a page: the levers of a person's roster with their bounds, and the score with some of them pulled."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from serving.access.caller import TheCaller, needs
+from serving.access.roles import Permission
+from serving.api.what_if import Asked, asked_of, lever_label
+from serving.pages.frame import Reader, page
+from serving.problems import Kind, Problem
+from serving.sessions import AsOf, Database
+
+router = APIRouter(prefix="/officers/{officer_id}/what-if", include_in_schema=False)
+
+
+@router.get("", dependencies=[needs(Permission.ASK_WHAT_IF)])
+def what_if_page(
+    request: Request,
+    caller: TheCaller,
+    database: Database,
+    language: Reader,
+    officer_id: str,
+    as_of: AsOf,
+) -> Response:
+    """Show how far each lever goes."""
+    asked = asked_of(request, database, caller, officer_id, as_of, risk=None, less={})
+    return _shown(request, language, officer_id, asked, less={})
+
+
+@router.post("", dependencies=[needs(Permission.ASK_WHAT_IF)])
+async def what_if_answer(
+    request: Request,
+    caller: TheCaller,
+    database: Database,
+    language: Reader,
+    officer_id: str,
+    as_of: AsOf,
+) -> Response:
+    """Show the scores with these levers pulled."""
+    form = await request.form()
+    less = {key.removeprefix("less-"): _amount(str(value)) for key, value in form.items() if key.startswith("less-")}
+    asked = asked_of(request, database, caller, officer_id, as_of, risk=None, less=less)
+    return _shown(request, language, officer_id, asked, less=less)
+
+
+def _amount(text: str) -> float:
+    try:
+        amount = float(text or "0")
+    except ValueError:
+        amount = float("nan")
+    if not 0 <= amount < 1e6:
+        raise Problem(Kind.INVALID, "Write how much less as a number. 请填写数字。")
+    return amount
+
+
+def _shown(request: Request, language: str, officer_id: str, asked: Asked, *, less: dict[str, float]) -> Response:
+    profile = asked.case.profile
+    rooms: list[dict[str, Any]] = []
+    for room in asked.rooms:
+        unit = profile.measures[room.lever].unit
+        rooms.append(
+            {
+                "room": room,
+                "label": lever_label(profile, room.lever)[language],
+                "unit": unit.get(language) if unit else "",
+                "less": less.get(room.lever, 0),
+            }
+        )
+    return page(
+        request,
+        "what_if.html",
+        language,
+        officer_id=officer_id,
+        as_of=asked.as_of,
+        months=profile.settings.what_if.months,
+        rooms=rooms,
+        risks=[(profile.label(risk, language), now, then) for risk, (_, now, then) in asked.risks.items()],
+        pulled=any(less.values()),
+        rules=profile.settings.what_if,
+    )

@@ -1,0 +1,319 @@
+"""Objections and help: a clock, somebody else decides, both scores side by side, the answer kept; on both databases."""
+
+import datetime as dt
+
+import pytest
+from sqlalchemy import select
+
+from features.histories.store import load_histories
+from serving.access.accounts import account_named
+from serving.access.audit import Actor, faults
+from serving.access.roles import Role
+from serving.access.sight import WHOLE, Sight
+from serving.access.tables import AuditRow
+from serving.app import create_app
+from serving.database import open_database, transaction
+from serving.decisions.flags import flag_of, raise_flags
+from serving.decisions.held import held_of
+from serving.decisions.help import Wanted, answer_help, ask_for_help, asked, waiting
+from serving.decisions.objections import (
+    Against,
+    Contested,
+    Decided,
+    Outcome,
+    contest,
+    counts,
+    decide_objection,
+    objections_seen,
+    to_correct,
+)  # fmt: skip
+from serving.decisions.reviews import Decision, Verdict, decide
+from serving.decisions.tables import Flag, Rescored
+from serving.problems import Kind, Problem
+from serving.queries import batch_of, person_risks
+from serving.replay import past_list
+from serving.rerun import without_records
+from serving.tables import Batch
+from tests.serving_fixtures import last_month, signed_in_client
+from tests.test_reviews import JUNE, listed
+
+WANG, CHEN, LI = Actor("wang", "officer"), Actor("chen", "wellness"), Actor("li", "wellness")
+WELLNESS, HR = Sight(Role.WELLNESS), Sight(Role.HR)
+MADE = dt.datetime(2026, 1, 5, 9, 0, tzinfo=dt.UTC)
+MINE = {"officer_id": "a", "against": Against.SCORE, "told": "那几天我在休假", "risk": "burnout"}
+
+
+def made(store, *, now=MADE, **changed):
+    with transaction(store) as session:
+        return contest(session, WANG, Contested(**{**MINE, **changed}), days=15, now=now).id
+
+
+def decided(store, number, actor=LI, *, version=0, outcome=Outcome.REJECTED, sight=WELLNESS, now=None):
+    with transaction(store) as session:
+        given = Decided(number, version, outcome, "经核实，记录无误")
+        return decide_objection(session, actor, given, sight, now=now)
+
+
+def reviewed(store, actor, officer="a"):
+    with transaction(store) as session:
+        flag = flag_of(session, "burnout", officer)
+        decide(session, actor, Verdict(flag.id, flag.version, Decision.WATCH, flag.raised_on))
+
+
+def refused(kind):
+    return pytest.raises(Problem, check=lambda problem: problem.kind is kind)
+
+
+def test_an_objection_has_a_clock_of_the_policys_days_and_one_audit_row(store):
+    listed(store, JUNE, people="ab")
+    number = made(store)
+    with transaction(store) as session:
+        row = objections_seen(session, WELLNESS)[0]
+        assert (row.id, row.status, row.purpose) == (number, "open", "wellness")
+        assert row.due_on == dt.date(2026, 1, 20)
+        audit = session.scalars(select(AuditRow).where(AuditRow.subject == f"objection {number}")).all()
+        assert [(each.action, each.details["due"]) for each in audit] == [("objection made", "2026-01-20")]
+
+
+def test_the_first_reviewer_of_the_flag_may_not_decide_and_another_may(store):
+    listed(store, JUNE, people="ab")
+    reviewed(store, CHEN)
+    reviewed(store, LI)  # the second reviewer is not the first
+    number = made(store)
+    with refused(Kind.FORBIDDEN):
+        decided(store, number, CHEN)
+    assert decided(store, number, LI).decided_by == "li"
+    with transaction(store) as session:
+        told = session.scalars(select(AuditRow.action).where(AuditRow.subject == f"objection {number}")).all()
+        assert told == ["objection made", "objection decided"]
+        assert faults(session) == []
+
+
+def test_a_contested_record_concerns_every_flag_of_the_person_and_nobody_elses(store):
+    listed(store, JUNE, people="ab")
+    reviewed(store, CHEN)
+    reviewed(store, LI, "b")
+    number = made(store, against=Against.RECORD, risk=None, records=("E1",), measure="night_shift")
+    with refused(Kind.FORBIDDEN):
+        decided(store, number, CHEN)
+    decided(store, number, LI)
+
+
+def test_nobody_decides_an_objection_of_their_own(store):
+    listed(store, JUNE, people="ab")
+    number = made(store)
+    with refused(Kind.FORBIDDEN):
+        decided(store, number, LI, sight=Sight(Role.WELLNESS, officer_id="a"))
+
+
+def test_the_second_of_two_deciders_is_told_and_the_answer_stays(store):
+    listed(store, JUNE, people="ab")
+    number = made(store)
+    decided(store, number, LI, outcome=Outcome.PARTLY)
+    with refused(Kind.DECIDED_MEANWHILE):
+        decided(store, number, CHEN)
+    with transaction(store) as session:
+        row = objections_seen(session, WELLNESS)[0]
+        assert (row.status, row.answer, row.decided_by) == ("partly", "经核实，记录无误", "li")
+
+
+def test_hr_sees_no_objection_to_a_wellness_score_nor_to_a_health_record(store):
+    listed(store, JUNE, people="ab")
+    number = made(store)
+    made(store, against=Against.RECORD, risk=None, records=("E1",), measure="sick_days", health=True)
+    plain = made(store, against=Against.RECORD, risk=None, records=("E2",), measure="night_shift")
+    with transaction(store) as session:
+        assert [row.id for row in objections_seen(session, HR)] == [plain]
+        assert len(objections_seen(session, WELLNESS)) == 3
+        assert objections_seen(session, Sight(Role.OFFICER, officer_id="b")) == []
+    with refused(Kind.NOT_FOUND):
+        decided(store, number, sight=HR)
+
+
+@pytest.mark.parametrize("changed", [
+    {"told": "  "}, {"risk": None}, {"risk": "no_such_risk"}, {"officer_id": "nobody"},
+    {"against": Against.RECORD}, {"against": Against.WARNING}, {"as_of": dt.date(2019, 1, 31)},
+])  # fmt: skip
+def test_an_objection_that_says_nothing_that_can_be_decided_is_refused(store, changed):
+    listed(store, JUNE, people="ab")
+    with refused(Kind.INVALID):
+        made(store, **changed)
+    with transaction(store) as session:
+        assert objections_seen(session, WELLNESS) == []
+
+
+def test_the_same_objection_is_not_taken_twice_while_it_is_open(store):
+    listed(store, JUNE, people="ab")
+    number = made(store)
+    with refused(Kind.INVALID):
+        made(store)
+    decided(store, number)
+    made(store)
+
+
+def test_the_figures_of_d4_count_what_was_made_what_came_of_it_and_in_time(store):
+    listed(store, JUNE, people="abcd")
+    first, second, _ = (made(store, officer_id=who) for who in "abc")
+    decided(store, first, outcome=Outcome.UPHELD, now=MADE + dt.timedelta(days=3))
+    decided(store, second, now=MADE + dt.timedelta(days=20))
+    with transaction(store) as session:
+        found = counts(session, today=dt.date(2026, 3, 1))
+        assert (found.made, found.upheld, found.rejected, found.open, found.overdue) == (3, 1, 1, 1, 1)
+        assert (found.in_time, found.mean_days) == (1, 11.5)
+        assert counts(session, since=dt.date(2026, 2, 1)).made == 0
+
+
+def test_a_request_for_help_raises_a_flag_above_all_ranks_and_outlives_the_next_lists(store):
+    listed(store, JUNE, people="ab")
+    with transaction(store) as session:
+        row = ask_for_help(session, WANG, "z", kind=Wanted.REST, told="很累")
+        assert [flag.officer_id for flag in asked(session, "burnout")] == ["z"]
+        assert [each.id for each in waiting(session)] == [row.id]
+    for month in range(1, 5):
+        listed(store, JUNE + month, people="b")
+    with transaction(store) as session:
+        assert [(flag.officer_id, flag.status) for flag in asked(session, "burnout")] == [("z", "open")]
+        answer_help(session, CHEN, row.id, "下周起调休三天")
+        assert asked(session, "burnout") == []
+        assert waiting(session) == []
+    with transaction(store) as session, refused(Kind.DECIDED_MEANWHILE):
+        answer_help(session, LI, row.id, "另一个答复")
+    with transaction(store) as session:
+        assert session.scalars(select(AuditRow.action).where(AuditRow.subject == f"request {row.id}")).all() == [
+            "help asked for", "help answered",
+        ]  # fmt: skip
+
+
+def test_a_dismissed_flag_opens_again_when_the_person_asks_for_help(store):
+    listed(store, JUNE, people="ab")
+    with transaction(store) as session:
+        flag = flag_of(session, "burnout", "a")
+        decide(session, CHEN, Verdict(flag.id, flag.version, Decision.DISMISS, flag.raised_on, reason="on leave"))
+        seen = flag.version
+        ask_for_help(session, WANG, "a", kind=Wanted.TALK)
+    with transaction(store) as session:
+        flag = session.get_one(Flag, flag.id)
+        assert (flag.status, flag.asked, flag.version > seen) == ("open", True, True)
+
+
+def test_help_can_be_asked_for_before_any_list_was_made(store):
+    with transaction(store) as session:
+        ask_for_help(session, WANG, "a", kind=Wanted.OTHER)
+        assert len(waiting(session)) == 1
+
+
+@pytest.fixture(scope="module")
+def contested(made_home):
+    """A person of the served force with nights on record, and the records' names."""
+    given = load_histories(made_home)
+    for who in given.officers:
+        rows = held_of(made_home, str(who)).of("night_shift")
+        if len(rows) > 20:
+            return str(who), tuple(row.name for row in rows[:12])
+    raise AssertionError("nobody works at night")
+
+
+def test_the_score_without_no_record_is_the_score_of_the_list_to_the_bit(made_home, engine, contested):
+    who, _ = contested
+    with transaction(engine, writes=False) as session:
+        month = last_month(load_histories(made_home))
+        past = past_list(session, "burnout", month)
+        risk = next(r for r in person_risks(session, WHOLE, who, batch_of(session, WHOLE, "burnout").as_of)
+                    if r.batch.risk == "burnout")  # fmt: skip
+    score = without_records(made_home, past, who, ())
+    assert score.exact
+    assert (score.probability, score.low, score.high, score.rank) == (
+        risk.score.probability, risk.score.low, risk.score.high, risk.score.rank,
+    )  # fmt: skip
+    assert score.contributions == list(risk.reasons.contributions)
+
+
+def test_the_rerun_takes_only_the_disputed_records_of_this_person_away(made_home, engine, contested):
+    who, records = contested
+    with transaction(engine, writes=False) as session:
+        past = past_list(session, "burnout", last_month(load_histories(made_home)))
+    nights = next(r for r in without_records(made_home, past, who, ()).strongest if r["measure"] == "night_shift")
+    score = without_records(made_home, past, who, records)
+    told = {reason["measure"]: reason for reason in score.strongest}
+    if "night_shift" in told and nights["window"] == told["night_shift"]["window"]:
+        assert told["night_shift"]["value"] < nights["value"]
+    assert score.contributions != without_records(made_home, past, who, ()).contributions
+    assert without_records(made_home, past, who, ("no-such-record",)).contributions == (
+        without_records(made_home, past, who, ()).contributions
+    )
+
+
+def test_an_objection_goes_from_the_officer_to_the_decision_through_the_api(own_home, contested):
+    who, records = contested
+    engine = open_database(own_home)
+    app = create_app(own_home, engine)
+    officer = signed_in_client(app, engine, "officer", officer_id=who)
+    with transaction(engine) as session:
+        account_named(session, "the officer").officer_id = who
+    wellness, hr = signed_in_client(app, engine, "wellness"), signed_in_client(app, engine, "hr")
+    strange = officer.post("/api/v1/objections", json={"against": "record", "told": "不是我的", "event_ids": ["E-0"]})
+    assert strange.status_code == 422
+    told = {"against": "record", "told": "这些夜班由他人值守", "event_ids": list(records)}
+    answer = officer.post("/api/v1/objections", json=told)
+    assert answer.status_code == 201, answer.text
+    number = answer.json()["id"]
+    assert officer.post(f"/api/v1/objections/{number}/decision", json={}).status_code == 403
+    seen = wellness.get(f"/api/v1/objections/{number}").json()
+    assert set(seen["before"]) == set(seen["without"]) == {"burnout", "efficiency_decline"}
+    assert seen["before"]["burnout"]["probability"] != seen["without"]["burnout"]["probability"]
+    by_hr = hr.get(f"/api/v1/objections/{number}").json()
+    assert set(by_hr["before"]) == {"efficiency_decline"}  # the firewall holds for the rerun too
+    verdict = {"version": seen["version"], "outcome": "upheld", "answer": "经核实，登记有误"}
+    assert hr.post(f"/api/v1/objections/{number}/decision", json={**verdict, "version": 7}).status_code == 409
+    assert hr.post(f"/api/v1/objections/{number}/decision", json=verdict).json()["status"] == "upheld"
+    own = officer.get("/api/v1/objections/own").json()["objections"][0]
+    assert (own["answer"], own["decided_by"]) == ("经核实，登记有误", "the hr")
+    with transaction(engine, writes=False) as session:
+        assert {row.risk for row in session.scalars(select(Rescored))} == {"burnout", "efficiency_decline"}
+        as_of = session.scalar(select(Batch.as_of).order_by(Batch.as_of.desc()).limit(1))
+        shown = {risk.batch.risk: risk.score.probability for risk in person_risks(session, WHOLE, who, as_of)}
+        assert shown["burnout"] == own["without"]["burnout"]["probability"]
+        assert to_correct(session)[0][:2] == ("night_shift", list(records))
+        rows = session.scalars(select(AuditRow.action).where(AuditRow.subject == f"objection {number}")).all()
+        assert rows == ["objection made", "score rerun", "objection decided"]
+        assert faults(session) == []
+    engine.dispose()
+
+
+def test_a_decision_whose_audit_row_fails_changes_nothing(store, monkeypatch):
+    listed(store, JUNE, people="ab")
+    number = made(store)
+    with transaction(store) as session:
+        raise_flags(session, session.scalars(select(Batch)).one(), expires_months=3)
+
+    def broken(*_, **__):
+        raise RuntimeError
+
+    monkeypatch.setattr("serving.decisions.objections.record", broken)
+    with pytest.raises(RuntimeError):
+        decided(store, number)
+    with transaction(store) as session:
+        assert objections_seen(session, WELLNESS)[0].status == "open"
+
+
+def test_an_objection_sent_twice_with_one_key_is_made_once(own_home, contested):
+    who, _ = contested
+    engine = open_database(own_home)
+    app = create_app(own_home, engine)
+    officer = signed_in_client(app, engine, "officer", officer_id=who)
+    with transaction(engine) as session:
+        account_named(session, "the officer").officer_id = who
+    told = {"against": "score", "risk": "burnout", "told": "当月在休假"}
+    key = {"idempotency-key": "8e03978e-40d5-43dd"}
+    first, again = (officer.post("/api/v1/objections", json=told, headers=key) for _ in range(2))
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.json() == again.json()
+    assert len(officer.get("/api/v1/objections/own").json()["objections"]) == 1
+    for bad in (
+        {**told, "told": "x\u0000xxxx"},
+        {**told, "more": 1},
+        {**told, "as_of": "2024-13"},
+        {"against": "score"},
+    ):
+        assert officer.post("/api/v1/objections", json=bad).status_code == 422
+    engine.dispose()

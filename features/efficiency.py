@@ -130,7 +130,7 @@ def may_be_assessed(measure: Measure) -> bool:
 def exposures(cells: Cells, *, slot: int, days: float) -> Floats:
     """Return everyone's share of a period of so many days that was not exempt; NaN where too little to assess.
 
-    Exempt time recorded under a measure that may not be assessed has no part in it: leave is recorded without its cause.
+    Exempt time under a measure that may not be assessed has no part in it: leave is recorded without its cause.
     """
     away = np.zeros(cells.value.shape[2])
     for number, measure in enumerate(cells.profile.measures.values()):

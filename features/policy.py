@@ -19,6 +19,9 @@ class Policy(BaseModel):
     retention_months: int = Field(default=60, ge=1, le=600)
     """Scores, reviews and histories are kept for so many months: what the notice tells."""
 
+    randomised_band: float = Field(default=0.0, ge=0, le=0.2)
+    """Persons whose expected benefit is so near that of the last who gets a place draw lots (serving/effects/band.py);
+    0: nobody does. Every draw is in the log, and makes the effect of the help learnable."""
     impact_assessment: Literal["draft", "signed"] = "draft"
     """The state that an impact assessment must have reached before a model may serve."""
     forced_reason_length: int = Field(default=20, ge=1, le=1000)

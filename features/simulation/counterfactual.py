@@ -123,8 +123,8 @@ def _arm(force: _Force, trial: Trial, members: Cohort, risk: Risk, *, given: boo
         staying = staying * (1 - leaving)
         regressors = np.column_stack([seen.performance, seen.burden, mine.aptitude]).reshape(PATHS, len(members), -1)
         index.append((regressors * force.model.slope[members.post]).sum(axis=2))
-    parts = (part.reshape(PATHS, -1) for part in (reached, whole, staying))
-    return _Arm(*parts, np.stack(index))
+    shape = (PATHS, len(members))
+    return _Arm(reached.reshape(shape), whole.reshape(shape), staying.reshape(shape), np.stack(index))
 
 
 def _centre(index: Floats, members: Cohort) -> Floats:

@@ -37,7 +37,7 @@ def overview_chart(rows: Sequence[Estimate], language: str, size: str = "wide") 
                          columns=["label", "value", "low", "high", "naive"]).astype(
                              dict.fromkeys(("value", "low", "high", "naive"), "float64"))  # fmt: skip
     order, names = [row.label for row in rows], (say("effects_estimate", language), say("effects_naive", language))
-    y = alt.Y("label:N", sort=order, title=None, axis=alt.Axis(labelLimit=230 if size == "wide" else 130, grid=False),
+    y = alt.Y("label:N", sort=order, title=None, axis=alt.Axis(labelLimit=300 if size == "wide" else 130, grid=False),
               scale=alt.Scale(domain=order))  # fmt: skip
     title = say("effects_axis", language)
     known = alt.Chart(table).transform_filter("isValid(datum.value)").encode(y=y)
@@ -46,7 +46,7 @@ def overview_chart(rows: Sequence[Estimate], language: str, size: str = "wide") 
     legend = alt.Legend(title=None, orient="bottom", labelLimit=300)
     dots = (
         alt.Chart(marks.dropna(subset=["x"]))
-        .mark_point(size=90, strokeWidth=2)
+        .mark_point(size=90, strokeWidth=2, opacity=1)
         .encode(
             x=alt.X("x:Q", title=title, axis=alt.Axis(format="+.0f", tickCount=6)),
             y=y,

@@ -6,14 +6,17 @@ Kennedy (2020), Towards optimal doubly robust estimation of heterogeneous causal
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from econml.dr import LinearDRLearner
 from sklearn.linear_model import LogisticRegression
 
-from training.effects.scores import FOLDS, Scores, confounders, served_differs, tenure_of
+from features.histories.tables import Ints
+from training.effects.scores import FOLDS, Floats, Scores, confounders, served_differs, tenure_of
 from training.effects.study import Array, Study
 
 LOWEST_CHANCE = 0.001
-Splits = list[tuple[Array, Array]]
+Places = npt.NDArray[np.int64]
+Splits = list[tuple[Places, Places]]
 
 
 class Logistic(LogisticRegression):  # type: ignore[misc]
@@ -53,7 +56,7 @@ class Gains:
         return np.asarray(modifiers @ self.coefficient), np.sqrt(spread)
 
 
-def modifiers_of(found: Study, told: Scores, values: Array | None = None) -> Array:
+def modifiers_of(found: Study, told: Scores, values: Floats | None = None) -> Array:
     """Return [row, 2]: p (1 - p) without help, and that times length of service (where that differs at all).
 
     Their first coefficient is what help changes in the log-odds, to first order; the second, how that differs between
@@ -72,7 +75,7 @@ def learned(found: Study, told: Scores) -> tuple[Gains, Nuisance]:
     folds. Rows count by e (1 - e), e the chance of being helped: where one side has no rivals, nothing is learned
     (Li, Morgan and Zaslavsky 2018).
     """
-    splits = [(np.flatnonzero(told.fold != k), np.flatnonzero(told.fold == k)) for k in range(FOLDS)]
+    splits: Splits = [(np.flatnonzero(told.fold != k), np.flatnonzero(told.fold == k)) for k in range(FOLDS)]
     modifiers, adjusted = modifiers_of(found, told), _adjusted(found, told)
     chance = 1.0 / (1.0 + np.exp(-told.helped))
     weight = chance * (1 - chance)
@@ -112,7 +115,7 @@ def _nuisance(learner: LinearDRLearner, splits: Splits, modifiers: Array, adjust
     return Nuisance(*found)
 
 
-def _clustered(inputs: Array, weight: Array, left: Array, officer: Array) -> Array:
+def _clustered(inputs: Array, weight: Array, left: Array, officer: Ints) -> Array:
     """The sandwich covariance of weighted least squares, rows of an officer together (Liang and Zeger 1986)."""
     bread = np.linalg.inv((inputs * weight[:, None]).T @ inputs)
     scored = inputs * (weight * left)[:, None]

@@ -77,14 +77,14 @@ def confounders(found: Study) -> Array:
     chosen = np.argsort(-strength, kind="stable")[:MOST_CONFOUNDERS]
     table = found.values[:, chosen[strength[chosen] > 0]].astype(np.float64)
     mean, spread = np.nanmean(table, axis=0), np.nanstd(table, axis=0)
-    return np.clip(np.nan_to_num((table - mean) / spread), -SPAN, SPAN)
+    return np.asarray(np.clip(np.nan_to_num((table - mean) / spread), -SPAN, SPAN))
 
 
 def tenure_of(found: Study, values: Floats) -> Array:
     """Return the length of service, standardised as in the study, of rows with its columns."""
     place = found.names.index(TENURE)
     own, told = found.values[:, place].astype(np.float64), values[:, place].astype(np.float64)
-    return np.clip((told - own.mean()) / max(float(own.std()), 1e-9), -2.0, 2.0)
+    return np.asarray(np.clip((told - own.mean()) / max(float(own.std()), 1e-9), -2.0, 2.0))
 
 
 def served_differs(found: Study) -> bool:

@@ -168,12 +168,12 @@ def _empty_cube(given: Histories, *, base: int, months: int) -> Cube:
 
 
 def _base_month(given: Histories, last_month: int) -> int:
-    earliest = [last_month]
+    """The month of the first posting, or of work before it: what is recorded later moves no row of an earlier month."""
+    earliest = last_month
     if len(given.postings.first):
-        earliest.append(int(month_of_day(given.postings.first.min())))
-    oldest = min(earliest) - OLDEST_MONTHS
+        earliest = min(earliest, int(month_of_day(given.postings.first.min())))
     if not len(given.events):
-        return min(earliest)
+        return earliest
     began = np.where(given.events.began == NO_DAY, given.events.occurred, given.events.began)
     first_event = int(month_of_day(min(int(began.min()), int(given.events.occurred.min()))))
-    return max(oldest, min(first_event, last_month))
+    return max(earliest - OLDEST_MONTHS, min(first_event, earliest))

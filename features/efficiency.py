@@ -17,7 +17,7 @@ from features.cohort import Standing, standing
 from features.histories.tables import Floats, Histories, Ints
 from features.months import first_day, last_day
 from features.profile import ASSESSED, Measure, Post, Profile, Rate
-from features.statistics import FEWEST, vs_peers
+from features.statistics import ALIKE, FEWEST, vs_peers
 
 EXEMPT_FROM = 0.5
 """A month of which this share or more was exempt is not assessed at all."""
@@ -211,7 +211,8 @@ def _rate(cells: Cells, rate: Rate, *, slot: int, members: npt.NDArray[np.int64]
 def standardised(seen: Observed) -> Floats:
     """Return standard deviations from the middle of those seen, at most EXTREME; NaN where nobody differs."""
     same = np.zeros(len(seen.value), dtype=np.int32)
-    if np.nanmax(seen.value, initial=-np.inf) <= np.nanmin(seen.value, initial=np.inf):
+    highest, lowest = np.nanmax(seen.value, initial=-np.inf), np.nanmin(seen.value, initial=np.inf)
+    if highest - lowest <= ALIKE * max(abs(highest), abs(lowest)):
         return np.full(len(seen.value), np.nan)  # nobody differs: it says nothing
     return np.clip(vs_peers(seen.value, same, 1), -EXTREME, EXTREME)
 

@@ -127,6 +127,8 @@ def feature_rows(
     """
     wanted = sorted(set(as_ofs))
     columns = tuple(names) if names is not None else feature_names(given.profile)
+    if len(set(columns)) < len(columns):
+        raise Refusal("A feature was asked for twice.", sorted({name for name in columns if columns.count(name) > 1}))
     unknown = sorted(set(columns) - set(feature_names(given.profile)))
     if unknown:
         raise Refusal("These features do not exist in this profile:", unknown)

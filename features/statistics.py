@@ -20,8 +20,8 @@ FEWEST = 5
 """No figure of a group of fewer persons: a team of one would leak through an average."""
 
 Days = npt.NDArray[np.uint32]
-ALIKE = 1e-12
-"""Values of a group that differ by no more are alike."""
+ALIKE = 1e-9
+"""Values of a group that differ by no more than this part of the largest are alike: the rest is rounding."""
 
 
 @dataclass(frozen=True)
@@ -266,6 +266,7 @@ def vs_peers(level: Floats, group: Ints, groups: int) -> Floats:
 @compiled
 def _vs_peers(level: Any, group: Any, groups: int) -> Any:
     number, middle, variance = np.zeros(groups), np.zeros(groups), np.zeros(groups)
+    largest = np.zeros(groups)
     out = np.full(len(level), np.nan)
     for who in range(len(level)):
         if not np.isnan(level[who]):
@@ -275,11 +276,12 @@ def _vs_peers(level: Any, group: Any, groups: int) -> Any:
     for who in range(len(level)):
         if not np.isnan(level[who]):
             variance[group[who]] += (level[who] - middle[group[who]]) ** 2
+            largest[group[who]] = max(largest[group[who]], abs(level[who]))
     deviation = np.sqrt(variance / np.maximum(number, 1.0))
     for who in range(len(level)):
         mine = group[who]
         if not np.isnan(level[who]) and number[mine] >= FEWEST:
-            out[who] = (level[who] - middle[mine]) / deviation[mine] if deviation[mine] > ALIKE else 0.0
+            out[who] = (level[who] - middle[mine]) / deviation[mine] if deviation[mine] > ALIKE * largest[mine] else 0.0
     return out
 
 

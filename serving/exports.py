@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,9 @@ COLUMNS = ("export_rank", "export_previous", "export_officer", "unit", "post", "
            "export_status", "export_reasons", "export_offers")  # fmt: skip
 RUNS = ("=", "+", "-", "@", "\t", "\r")
 """A cell that begins so would be a formula."""
+NOT_IN_A_CELL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+NOT_IN_A_TITLE = re.compile(r"[\x00-\x1f/\\:*?\[\]]")
+"""Characters that a workbook refuses in a cell, and in the name of a sheet."""
 
 
 def table(
@@ -55,11 +59,10 @@ def as_csv(heading: Sequence[str], rows: Iterable[Sequence[Cell]]) -> bytes:
 def as_xlsx(title: str, heading: Sequence[str], rows: Iterable[Sequence[Cell]]) -> bytes:
     """Return a workbook of one sheet, its heading frozen."""
     book = openpyxl.Workbook(write_only=True)
-    sheet = book.create_sheet(title[:31])
+    sheet = book.create_sheet(NOT_IN_A_TITLE.sub(" ", title).strip(" '")[:31] or "1")
     sheet.freeze_panes = "A2"
-    sheet.append(list(heading))
-    for row in rows:
-        sheet.append([_plain(cell) for cell in row])
+    for row in (heading, *rows):
+        sheet.append([_clean(_plain(cell)) for cell in row])
     content = io.BytesIO()
     book.save(content)
     return content.getvalue()
@@ -86,3 +89,7 @@ def _row(batch: Batch, entry: Entry, flag: Flag | None, language: str) -> dict[s
 
 def _plain(cell: Cell) -> Cell:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(RUNS) else cell
+
+
+def _clean(cell: Cell) -> Cell:
+    return NOT_IN_A_CELL.sub(" ", cell) if isinstance(cell, str) else cell

@@ -6,7 +6,7 @@ replaced: its month scored anew is kept beside it, in superseded_lists with a hi
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session, aliased
 
 from features.months import month_end
 from serving.decisions.tables import Published
+from serving.effects.reading import benefits
 from serving.tables import (
     Batch,
     Facts,
@@ -113,7 +114,7 @@ class PersonFacts:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """One thing to offer: what, why, who decides; ``benefit`` None means not estimable.
+    """One thing to offer: what, why, who decides.
 
     ``purpose`` is that of the risk or the records it answers: wellness, unless it is known not to be.
     """
@@ -129,7 +130,6 @@ class Recommendation:
     opening: dict[str, str] | None = None
     by_right: bool = False
     mentor_id: str | None = None
-    benefit: float | None = None
     purpose: str = WELLNESS
 
 
@@ -197,12 +197,25 @@ def store_recommendations(session: Session, as_of: int, offers: Iterable[Recomme
         return 0
     session.execute(delete(RecommendationRow).where(RecommendationRow.as_of == day))
     positions: dict[str, int] = {}
-    rows = []
-    for offer in offers:
+    rows, offered = [], list(offers)
+    expected = _expected(session, day, {offer.action for offer in offered})
+    for offer in offered:
         positions[offer.officer_id] = positions.get(offer.officer_id, 0) + 1
-        rows.append({"as_of": day, "position": positions[offer.officer_id], **vars(offer)})
+        change = expected.get((offer.action, offer.purpose, offer.officer_id))
+        rows.append({"as_of": day, "position": positions[offer.officer_id], **vars(offer), "benefit": change})
     _insert(session, RecommendationRow, rows)
     return len(rows)
+
+
+def _expected(session: Session, day: dt.date, actions: Set[str]) -> dict[tuple[str, str, str], float]:
+    """(action, purpose, officer) -> the expected change of the probability, where effects were told and estimable."""
+    found: dict[tuple[str, str, str], float] = {}
+    for risk, purpose in session.execute(select(Batch.risk, Batch.purpose).distinct().order_by(Batch.risk)):
+        for action in actions:
+            for officer, told in benefits(session, day, action, risk=risk).items():
+                if told.benefit is not None:
+                    found.setdefault((action, purpose, officer), -told.benefit)
+    return found
 
 
 def month_published(session: Session, as_of: dt.date) -> bool:

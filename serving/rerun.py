@@ -56,27 +56,33 @@ def without_records(home: Path, past: PastList, officer_id: str, disputed: Colle
     ``disputed`` are names of records (event_id, or measure@day). Peers and unit count with all of their records.
     """
     given, exact = _as_known(home, past)
-    model = Registry(home).version(past.risk, past.model_version)
-    names = names_needed(given.profile, [model])
-    everyone = rows_of(feature_rows(given, [past.as_of], names=names), past.as_of, model)
-    reduced = _without(given, home, officer_id, frozenset(disputed))
-    alone = rows_of(feature_rows(reduced, [past.as_of], names=names), past.as_of, model)
-    rows = _with_row(everyone, alone, _place(given, alone, officer_id, past))
-    return replace(_score(given, model, rows, _place(given, rows, officer_id, past)), exact=exact)
+    return replace(_anew(home, past, given, officer_id, disputed), exact=exact)
 
 
-def as_of_now(home: Path, past: PastList, officer_id: str) -> PersonScore:
-    """Return the person's score of a list from what may be used now (a basis may have ended since)."""
-    given = under(load_histories(home), _profile(past))
-    model = Registry(home).version(past.risk, past.model_version)
-    rows = feature_rows(given, [past.as_of], names=names_needed(given.profile, [model]))
-    rows = rows_of(rows, past.as_of, model)
-    return _score(given, model, rows, _place(given, rows, officer_id, past))
+def as_of_now(home: Path, past: PastList, officer_id: str, *, disputed: Collection[str] = ()) -> PersonScore:
+    """Return the person's score of a list from what may be used now (a basis may have ended since).
+
+    ``disputed`` are names of records that stay left out: those of objections that were upheld.
+    """
+    return _anew(home, past, under(load_histories(home), _profile(past)), officer_id, disputed)
 
 
 def record_name(event_id: str | None, measure: str, occurred_on: dt.date) -> str:
     """Return how a record is named in an objection."""
     return event_id or f"{measure}{AT}{occurred_on}"
+
+
+def _anew(
+    home: Path, past: PastList, given: Histories, officer_id: str, disputed: Collection[str]
+) -> PersonScore:
+    model = Registry(home).version(past.risk, past.model_version)
+    names = names_needed(given.profile, [model])
+    rows = rows_of(feature_rows(given, [past.as_of], names=names), past.as_of, model)
+    if disputed:
+        reduced = _without(given, home, officer_id, frozenset(disputed))
+        alone = rows_of(feature_rows(reduced, [past.as_of], names=names), past.as_of, model)
+        rows = _with_row(rows, alone, _place(given, alone, officer_id, past))
+    return _score(given, model, rows, _place(given, rows, officer_id, past))
 
 
 def _as_known(home: Path, past: PastList) -> tuple[Histories, bool]:

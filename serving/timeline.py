@@ -13,6 +13,7 @@ import numpy as np
 
 from features.asknown import lifetimes
 from features.errors import Refusal
+from features.histories.bases import load_bases
 from features.histories.store import load_officer
 from features.histories.tables import Events, Histories
 from features.months import first_day, last_day
@@ -43,7 +44,8 @@ class Happened:
 def timeline(home: Path, number: str, as_of: int, *, sight: Sight) -> list[Happened]:
     """Return the rare events of the 24 months up to the end of ``as_of``, recorded by then, the newest first.
 
-    Health events only for a caller who may see health data of wellness; nothing for one who knows pseudonyms only,
+    Health events only for a caller who may see health data of wellness, and only while there is a basis for the
+    person's, at that month and today; nothing for one who knows pseudonyms only,
     since days would tell who it is; nothing where no histories are stored.
     """
     if sight.pseudonymous or not any(Field.HISTORY in sight.fields(purpose) for purpose in sight.purposes):
@@ -52,11 +54,18 @@ def timeline(home: Path, number: str, as_of: int, *, sight: Sight) -> list[Happe
         given, _ = load_officer(home, number)
     except Refusal:  # no histories at this home, or not of this person any more
         return []
-    health = Field.HEALTH in sight.fields("wellness")
+    health = Field.HEALTH in sight.fields("wellness") and _covered(home, given, number, as_of)
     drawn = {key: lane for key, measure in given.profile.measures.items() if (lane := _lane(measure, health=health))}
     events = _as_known(given, as_of)
     found = [*_events(given.profile, events, drawn), *_postings(given, as_of)]
     return sorted(found, key=lambda each: (each.day, each.lane), reverse=True)
+
+
+def _covered(home: Path, given: Histories, number: str, as_of: int) -> bool:
+    register, bases = given.profile.settings.sensitive_basis == "organisation", load_bases(home)
+    officer, today = np.array([number]), (dt.datetime.now(dt.UTC).date() - EPOCH).days
+    days = (int(last_day(as_of)), today)
+    return all(bool(bases.covering(officer, day, register=register)[0]) for day in days)
 
 
 def _lane(measure: Measure, *, health: bool) -> str | None:

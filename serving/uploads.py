@@ -1,8 +1,10 @@
 """An export that comes through the page: streamed to disk, unpacked within bounds, then the same door as any other."""
 
+import lzma
 import re
 import shutil
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +19,12 @@ from features.histories.ingest import IngestResult, ingest
 LARGEST_UNPACKED = 16 * 1024**3
 AT_A_TIME = 1024 * 1024
 KINDS = (".csv", ".parquet")
+LONGEST_NAME, LONGEST_STEM = 255, 80
+"""Bytes of a file's name that a file system takes, and characters kept of the name of an upload."""
+BROKEN = (
+    zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, UnicodeDecodeError, zlib.error, lzma.LZMAError,
+)  # fmt: skip
+"""What an archive that is none, damaged, or locked by a password raises while it is unpacked."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,7 @@ def _folder(home: Path, name: str) -> Iterator[Path]:
     try:
         with FileLock(uploads.with_name("uploads.lock"), timeout=2):
             shutil.rmtree(uploads)
-            folder = uploads / (re.sub(r"[^\w.-]+", "_", Path(name).stem).strip("._") or "export")
+            folder = uploads / (re.sub(r"[^\w.-]+", "_", Path(name).stem).strip("._")[:LONGEST_STEM] or "export")
             folder.mkdir(parents=True)
             try:
                 yield folder
@@ -72,19 +80,24 @@ def _unpack(sent: Sent, folder: Path, left: int) -> int:
                 if not info.is_dir():
                     with packed.open(info) as content:
                         left = _write(content, folder / _place(info.filename), left)
-    except (
-        zipfile.BadZipFile,
-        NotImplementedError,
-        RuntimeError,
-        EOFError,
-    ) as error:  # RuntimeError: it has a password
-        raise Refusal(f"{sent.name} can't be unpacked ({type(error).__name__}). 压缩包无法打开。") from None
+    except OSError as error:
+        if error.errno is not None:  # the disk; bzip2 says without a number that its data are damaged
+            raise
+        raise _broken(sent, error) from None
+    except BROKEN as error:
+        raise _broken(sent, error) from None
     return left
+
+
+def _broken(sent: Sent, error: Exception) -> Refusal:
+    return Refusal(f"{sent.name} can't be unpacked ({type(error).__name__}). 压缩包无法打开。")
 
 
 def _place(name: str) -> str:
     """Where a file belongs in an export, whatever folder it was packed in; a Refusal for one that belongs nowhere."""
     path = PurePosixPath(name.replace("\\", "/"))
+    if len(path.name.encode(errors="replace")) > LONGEST_NAME or "\x00" in path.name:
+        raise Refusal(f"'{path.name[:LONGEST_STEM]}…' is no name of a file. 文件名过长或无效。", hint="Rename it. 请改名。")
     suffix = path.suffix.lower()
     if suffix in KINDS and path.stem.lower() in ("roster", "events"):
         return path.stem.lower() + suffix

@@ -212,7 +212,7 @@ def _vs_peers(own: float, peers: list[float]) -> float:
     if math.isnan(own) or len(known) < 5:
         return math.nan
     deviation = float(np.std(known))
-    return (own - float(np.mean(known))) / deviation if deviation > 1e-12 else 0.0
+    return (own - float(np.mean(known))) / deviation if deviation > 1e-9 * max(map(abs, known)) else 0.0
 
 
 def _unit(others: list[float]) -> float:

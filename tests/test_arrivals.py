@@ -92,6 +92,34 @@ def test_what_is_no_export_is_refused_and_leaves_nothing(tmp_path, sent):
     assert not (tmp_path / "var" / "histories" / "current.json").exists()
 
 
+def damaged(method):
+    """A zip whose packed bytes were overwritten in the middle."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", method) as archive:
+        archive.writestr("roster.csv", ROSTER)
+        start, length = 30 + len("roster.csv"), archive.getinfo("roster.csv").compress_size
+    for place in (start + 4, start + 5, start + 6, start + length // 2, start + length // 2 + 1):
+        content.getbuffer()[place] ^= 0xFF
+    content.seek(0)
+    return content
+
+
+@pytest.mark.parametrize("sent", [
+    Sent("x.zip", damaged(zipfile.ZIP_DEFLATED)), Sent("x.zip", damaged(zipfile.ZIP_BZIP2)),
+    Sent("x.zip", damaged(zipfile.ZIP_LZMA)), Sent("x.zip", packed(**{"events_in_" + "e" * 300 + "_dot_csv": "a"})),
+    Sent("x.zip", packed(**{"events_in_" + "警" * 90 + "_dot_csv": "a"})), Sent("n" * 300 + ".csv", io.BytesIO(b"a")),
+])  # fmt: skip
+def test_a_damaged_archive_and_names_too_long_for_a_disk_are_refused(tmp_path, sent):
+    with pytest.raises(Refusal):
+        take_in(tmp_path, [sent], strict=False)
+    assert not (tmp_path / "var" / "uploads").exists()
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "警" * 100])
+def test_the_name_of_an_upload_may_be_of_any_length(tmp_path, name):
+    assert take_in(tmp_path / "a", [Sent(f"{name}.zip", export())], strict=False).events_new == 24 * 20 * 4
+
+
 def test_a_zip_that_unpacks_beyond_the_bound_is_refused_while_it_unpacks(tmp_path, monkeypatch):
     monkeypatch.setattr(uploads, "LARGEST_UNPACKED", 5 * 1024 * 1024)
     bomb = io.BytesIO()

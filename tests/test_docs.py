@@ -60,7 +60,7 @@ def test_the_features_readme_tells_each_measure_as_the_profile_does() -> None:
 
 
 def test_every_permission_stands_in_the_serving_readme() -> None:
-    assert [each.value for each in Permission if each.value not in doc("serving/README.md")] == []
+    assert [each.value for each in Permission if each.value not in doc("serving/access/README.md")] == []
 
 
 @pytest.mark.parametrize("readme", READMES)

@@ -23,7 +23,7 @@ from serving.database import open_database, transaction
 from serving.decisions.flags import raise_flags
 from serving.decisions.tables import Flag
 from serving.mentoring.candidates import candidates
-from serving.mentoring.lifecycle import Decided, Outcome, Step, decide, keep_apart
+from serving.mentoring.lifecycle import Decided, Outcome, Step, decide, keep_apart, say_no
 from serving.mentoring.pairing import best_pairs
 from serving.mentoring.proposals import matched, propose
 from serving.mentoring.reading import pairs_seen
@@ -340,3 +340,31 @@ def test_the_life_of_a_pair_is_the_same_on_both_databases(store):
         stale = SimpleNamespace(id=pair.id, version=3)
         with pytest.raises(Problem):
             taken(session, stale, Step.END, outcome=Outcome.OTHER)
+
+
+@pytest.mark.parametrize("step", [Step.OFFER, Step.ACCEPT, Step.START])
+@pytest.mark.parametrize("veto", ["kept apart", "mentee", "mentor"])
+def test_a_veto_given_after_the_proposal_stops_every_step_that_leads_on(store, step, veto):
+    onward = [Step.OFFER, Step.ACCEPT, Step.START]
+    with transaction(store) as session:
+        pair = planted(session)
+        for before in onward[: onward.index(step)]:
+            pair = taken(session, pair, before)
+        if veto == "kept apart":
+            keep_apart(session, HR, "b", "a")
+        else:
+            say_no(session, HR, {"mentee": "a", "mentor": "b"}[veto], side=veto, until=dt.date(2999, 1, 1))
+    with pytest.raises(Problem) as stopped, transaction(store) as session:
+        taken(session, pair, step)
+    assert stopped.value.kind is Kind.DECIDED_MEANWHILE
+    assert {"kept apart": "不可结对", "mentee": "徒弟", "mentor": "师父"}[veto] in stopped.value.detail
+    with transaction(store) as session:
+        assert taken(session, session.get(Mentorship, pair.id), Step.REFUSE).status == "refused"
+
+
+def test_a_refusal_that_has_run_out_or_is_of_the_other_side_stops_nothing(store):
+    with transaction(store) as session:
+        pair = planted(session)
+        say_no(session, HR, "a", side="mentor", until=dt.date(2999, 1, 1))
+        say_no(session, HR, "b", side="mentor", until=dt.date(2000, 1, 1))
+        assert taken(session, pair, Step.OFFER).status == "offered"

@@ -1,6 +1,7 @@
 """A plan's life, on both databases: pins are kept, strikes never come back, nobody overtakes anybody unseen."""
 
 import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -205,6 +206,20 @@ def test_a_plan_solved_before_another_was_confirmed_for_the_same_weeks_must_be_s
     assert "solve again" in problem.value.detail
     solved(store, other)
     decided(store, other, "confirm")
+
+
+def test_of_two_plans_for_the_same_weeks_confirmed_at_once_one_stands(store):
+    first, second = made(store), made(store)
+    with ThreadPoolExecutor(1) as beside:
+        with transaction(store) as session:
+            decide(session, LI, Change(first, version(store, first), Decision.CONFIRM))
+            later = beside.submit(decided, store, second, "confirm", actor=WANG, seen=1)
+            with pytest.raises(TimeoutError):  # it waits for the first
+                later.result(timeout=0.5)
+        with pytest.raises(Problem) as problem:
+            later.result()
+    assert f"Plan {first}" in problem.value.detail
+    assert entries(store, second, "confirmed") == {}
 
 
 def test_what_was_taken_and_declined_is_kept_and_a_draft_knows_neither(store):

@@ -13,6 +13,7 @@ from features.months import month_end, parse_month
 from serving import queries
 from serving.access.sight import WHOLE
 from serving.database import migrate, open_database, transaction
+from serving.effects.tables import ExpectedBenefit
 from serving.lists import (
     PersonFacts,
     Recommendation,
@@ -117,6 +118,24 @@ def test_facts_and_recommendations_of_a_month_are_replaced_whole(store):
         assert found["a"][0].opening is None
         assert found["a"][0].benefit is None
         assert "b" not in found
+
+
+def test_an_offer_has_the_expected_change_of_its_purpose_where_effects_were_told(store):
+    words = {"zh": "调休", "en": "Leave"}
+    offer = Recommendation("a", "leave", "rest", words, words, words, "commander", "wellness", opening=None)
+    told = {"as_of": month_end(JUNE), "action": "leave", "risk": "burnout", "position": 1, "low": 0.0, "high": 0.1}
+    with transaction(store) as session:
+        store_list(session, _list())
+        session.add(ExpectedBenefit(**told, officer_id="a", benefit=0.04, estimable=True))
+        session.add(ExpectedBenefit(**told, officer_id="b", benefit=None, estimable=False))
+        development = replace(offer, purpose="development")
+        store_recommendations(session, JUNE, [offer, replace(offer, officer_id="b"), replace(development, action="x")])
+        store_recommendations(session, JUNE + 1, [development])
+    with transaction(store) as session:
+        found = queries.offers_of(session, WHOLE, month_end(JUNE), ["a", "b"])
+        assert [row.benefit for row in found["a"]] == [-0.04, None]
+        assert found["b"][0].benefit is None
+        assert queries.offers_of(session, WHOLE, month_end(JUNE + 1), ["a"])["a"][0].benefit is None
 
 
 def test_units_are_compared_with_all_others(store):

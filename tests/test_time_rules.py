@@ -181,3 +181,15 @@ def test_a_posting_that_begins_later_does_not_say_since_when_somebody_serves() -
     later = roster.assign(valid_from=pd.Timestamp(end_of(AS_OF)) + pd.Timedelta(days=40), hired_on=pd.NaT)
     moved = pd.concat([roster.assign(hired_on=pd.Timestamp("2015-03-01")), later], ignore_index=True)
     assert before.values.tobytes() == rows_at(force(moved, events)).values.tobytes()
+
+
+def test_what_is_recorded_later_moves_nobodys_row_where_postings_began_before_the_first_event() -> None:
+    rows = [("P00", "complaint", "2021-06-10", 1, "2021-06-10"), ("P01", "complaint", "2021-08-10", 1, "2021-08-10")]
+    later = ("P01", "complaint", "2022-05-10", 1, "2022-05-10", "2020-01-01")
+    early, late = force(squad(6), events_of(*rows)), force(squad(6), events_of(*rows, later))
+    months = [parse_month(month) for month in ("2020-09", "2021-05", "2021-09")]
+    for month in months:
+        alone = feature_rows(early, [month]).values
+        run = feature_rows(late, [*months, parse_month("2022-06")])
+        assert alone.tobytes() == run.take(run.as_of == month).values.tobytes()
+    assert value(early, "complaint__mean__12m", "2021-09", "P00") == np.float32(1 / 12)

@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 from openpyxl import load_workbook
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from features.months import month_end, month_text, parse_month
 from serving.access.audit import Actor, faults
@@ -225,6 +225,42 @@ def test_no_cell_of_an_export_is_a_formula():
     sheet = load_workbook(io.BytesIO(as_xlsx("t", ["a"], rows))).active
     assert [cell.value for cell in sheet[2]][:2] == ["'=HYPERLINK(1)", "'+1"]
     assert sheet.freeze_panes == "A2"
+
+
+def test_the_tag_of_a_list_moves_with_its_own_flags_and_only_for_who_may_know_them(desk):
+    engine, client = desk
+    wellness, hr = client("wellness"), client("hr")
+
+    def tags():
+        return [one.get(path).headers["etag"] for one, path in ((wellness, LIST), (hr, DECLINE))]
+
+    flag_id = flagged(wellness)[-1]["flag_id"]
+    before = tags()
+    for change in ({"version": Flag.version + 1}, {"status": "watched"}, {"status": "open", "version": Flag.version}):
+        with transaction(engine) as session:
+            session.execute(update(Flag).where(Flag.id == flag_id).values(**change))
+        after = tags()
+        assert after[0] != before[0]
+        assert after[1] == before[1]
+        assert wellness.get(LIST, headers={"If-None-Match": before[0]}).status_code == 200
+        before = after
+    own = flagged(hr, DECLINE)[-1]["flag_id"]
+    seen = client("commander").get(DECLINE).headers["etag"]
+    with transaction(engine) as session:
+        session.execute(update(Flag).where(Flag.id == own).values(version=Flag.version + 1))
+    after = tags()
+    assert after[0] == before[0]
+    assert after[1] != before[1]
+    assert client("commander").get(DECLINE).headers["etag"] == seen
+
+
+@pytest.mark.parametrize("title", ["Burnout/strain [x]", "a\\b:c*d?", "\x00\x07", "'quoted'", "倦怠/风险", "x" * 40 + "/"])
+def test_a_workbook_opens_whatever_the_labels_hold(title):
+    rows = [["a\x00b\x0bc", "=\x01", "two\nlines", title]]
+    sheet = load_workbook(io.BytesIO(as_xlsx(title, ["h\x02", "b", "c", "d"], rows))).active
+    assert not set(sheet.title) & set("/\\:*?[]")
+    assert [cell.value for cell in sheet[2]][:3] == ["a b c", "'= ", "two\nlines"]
+    assert sheet["A1"].value == "h "
 
 
 JUNE = parse_month("2024-06")

@@ -204,14 +204,17 @@ def _unit_rows(view: Assessable, name: str, *, level: Floats, variance: Floats, 
     sloped = known[~np.isnan(trend[known])]
     many = np.bincount(unit[sloped], minlength=number_of)
     total = np.bincount(unit[sloped], weights=trend[sloped], minlength=number_of)
-    slopes = total / np.where((many >= FEWEST) & ~hidden, many, np.nan)
+    slopes = total / np.where(suppressed(many) | (many == 0) | hidden, np.nan, many)
     whole = Estimate(mean, spread**2, mean, persons.astype(np.float64), mean)
     part = pd.DataFrame({"unit": view.given.units, "score": name, "shown": ~hidden & (persons > 0)})
     part["persons"] = np.where(hidden, 0, persons)
     part = part.assign(**standing_of(whole, sure=view.rules.interval), trend=slopes)[everyone > 0]
     force = {"unit": "", "score": name, "shown": len(known) >= FEWEST, "persons": len(known)}
     if len(known) >= FEWEST:
-        force |= {"level": level[known].sum() / len(known), "trend": trend[sloped].sum() / max(1, len(sloped))}
+        force |= {
+            "level": level[known].sum() / len(known),
+            "trend": trend[sloped].mean() if len(sloped) >= FEWEST else np.nan,
+        }
     return pd.concat([pd.DataFrame([force]), part], ignore_index=True)
 
 

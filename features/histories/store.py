@@ -27,12 +27,15 @@ from features.errors import Refusal
 from features.histories.bases import load_bases
 from features.histories.checking import EventRows
 from features.histories.merging import group_numbers
+from features.histories.owned import as_their_own, of_several
 from features.histories.quarantine import listed
 from features.histories.tables import EVENT_COLUMNS, ROSTER_COLUMNS, Events, Histories, histories
 from features.months import NO_DAY, timestamps
 from features.profile import FILES, Profile, load_profile
 
 WAIT_SECONDS = 2
+MOVED = "moved.parquet"
+"""The rows of events whose corrections name another officer, by themselves."""
 _POINTER, _LOCK, _UNFINISHED = "current.json", "ingest.lock", "unfinished"
 _DATES = ("valid_from", "valid_to", "hired_on")
 Found = TypeVar("Found")
@@ -216,10 +219,11 @@ def _one_officer(version: Path, officer_id: str) -> tuple[Histories, list[str | 
     if officer_id not in names:
         raise Refusal(f"There is no officer '{officer_id}' on the roster.")
     table = pq.read_table(version / "events.parquet", filters=[("officer", "=", number)])
-    events = _arrays(table)
     people = _people(version, roster[names == officer_id].reset_index(drop=True))
     ids: list[str | None] = table["event_id"].to_pylist()
-    return replace(people, events=replace(events, officer=np.zeros(len(events), dtype=np.int32))), ids
+    events, source = as_their_own(_arrays(table), _moved(version), np.array([number]))
+    own = replace(events, officer=np.zeros(len(events), dtype=np.int32))
+    return replace(people, events=own), [ids[place] for place in source]
 
 
 def _some(version: Path, officers: Collection[str], *, since: int | None, whole: Collection[str]) -> Histories:
@@ -233,9 +237,19 @@ def _some(version: Path, officers: Collection[str], *, since: int | None, whole:
         rows &= late | pc.field("officer").isin(kept.astype(np.int32))
     columns = ["officer", "measure", "occurred", "recorded", "began", "value", "event"]
     events = _arrays(pq.read_table(version / "events.parquet", columns=columns, filters=rows))
+    events, _ = as_their_own(events, _moved(version), chosen)
     people = _people(version, roster[roster["officer_id"].isin(names[chosen])].reset_index(drop=True))
     place = np.searchsorted(chosen, events.officer).astype(np.int32)
     return replace(people, events=replace(events, officer=place))
+
+
+def _moved(version: Path) -> Events:
+    """The rows of events that name several officers; a version of before has no such file, and they are looked for."""
+    path = version / MOVED
+    if path.exists():
+        return _arrays(pq.read_table(path))
+    every = _arrays(pq.read_table(version / "events.parquet"))
+    return every.take(of_several(every.officer, every.event))
 
 
 def _arrays(table: pa.Table) -> Events:
@@ -263,7 +277,10 @@ def _write_version(folder: Path, state: State) -> None:
     for name, content in state.profile_files.items():
         (folder / "profile" / name).write_bytes(content)
     _write_table(_roster_table(state.roster), folder / "roster.parquet")
-    _write_table(_event_table(state.events), folder / "events.parquet", plain=("event_id", "event", "value"))
+    events = _event_table(state.events)
+    several = of_several(state.events.officer, events["event"].to_numpy())
+    _write_table(events, folder / "events.parquet", plain=("event_id", "event", "value"))
+    _write_table(events.filter(pa.array(several)), folder / MOVED, plain=("event_id", "event", "value"))
     _write_table(state.quarantine, folder / "quarantine.parquet")
     for path in (*folder.rglob("*"), folder):
         _sync(path)

@@ -74,7 +74,7 @@ class KindAnswer(Answer):
 
 
 class RestAnswer(Answer):
-    """One rest. Kinds that tell of health are ``rest``, and the benefit is absent, for all but the wellness team."""
+    """One rest. For all but the wellness team every kind is ``rest``, the benefit absent, rests for health left out."""
 
     officer_id: str
     unit: str

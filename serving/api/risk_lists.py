@@ -3,18 +3,21 @@
 import base64
 import binascii
 import hashlib
-from typing import Annotated, Literal, TypedDict
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, TypedDict
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
-from sqlalchemy import func, select
+from sqlalchemy import Row, func, select
 from sqlalchemy.orm import Session
 
 from serving import queries
 from serving.access.caller import TheCaller, needs
 from serving.access.roles import Permission
+from serving.access.sight import Sight
 from serving.api.answers import RiskList, Text, entry_of, unranked_of
 from serving.decisions.publishing import published_of
-from serving.decisions.tables import Flag, Published, Rescored, Review
+from serving.decisions.seen import reviewed_purposes
+from serving.decisions.tables import Flag, Published, Rescored
 from serving.problems import Kind, Problem, problem_answers
 from serving.sessions import AsOf, Database
 from serving.tables import Batch
@@ -65,7 +68,7 @@ def risk_list(
         raise Problem(Kind.NOT_FOUND, "There is no list of this risk and month; run jingxing score first.")
     sight, filters = caller.sight, Filters(unit=unit, post=post, status=status)
     total = queries.how_many(database, sight, batch, **filters)  # what may not be asked is refused here
-    tag = _etag(database, batch, f"{caller.account_id} {request.url.query}")
+    tag = _etag(database, sight, batch, f"{caller.account_id} {request.url.query}")
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     if if_none_match and tag in [part.strip() for part in if_none_match.split(",")]:
         return Response(status_code=304, headers=headers)
@@ -96,12 +99,27 @@ def risk_list(
     )
 
 
-def _etag(session: Session, batch: Batch, query: str) -> str:
-    """A tag that changes with the list, any decision, flag, publication or corrected score, and with who asks."""
-    newest = [select(func.max(table.id)).scalar_subquery() for table in (Batch, Flag, Review, Published, Rescored)]
-    marks = session.execute(select(*newest)).one()
-    told = f"{batch.id} {batch.scored_at.timestamp()} {tuple(marks)} {query}"
+def _etag(session: Session, sight: Sight, batch: Batch, query: str) -> str:
+    """A tag that changes with the list, its publication, a corrected score, who asks and what the role may see.
+
+    With its flags only for who may know the reviews: what a tag is made of, it tells.
+    """
+    of_month = Published.risk == batch.risk, Published.as_of == batch.as_of
+    published = session.execute(select(Published.id, Published.digest).where(*of_month)).all()
+    anew = select(func.count(), func.max(Rescored.id)).where(Rescored.risk == batch.risk, Rescored.as_of == batch.as_of)
+    marks = [*published, *session.execute(anew).all(), *_flag_marks(session, sight, batch)]
+    told = f"{batch.id} {batch.scored_at.timestamp()} {[tuple(mark) for mark in marks]} {sight.role} {query}"
     return f'W/"{hashlib.sha256(told.encode()).hexdigest()[:20]}"'
+
+
+def _flag_marks(session: Session, sight: Sight, batch: Batch) -> Sequence[Row[Any]]:
+    """By status how many flags the list has and how many decisions they had: every change moves one of them."""
+    if batch.purpose not in reviewed_purposes(sight):
+        return []
+    counted = select(Flag.status, func.count(), func.sum(Flag.version), func.max(Flag.id)).where(
+        Flag.risk == batch.risk, Flag.raised_on <= batch.as_of, Flag.renewed_on >= batch.as_of
+    )
+    return session.execute(counted.group_by(Flag.status).order_by(Flag.status)).all()
 
 
 def _cursor(batch: Batch, rank: int) -> str:

@@ -82,7 +82,7 @@ def withdraw(
     row.counts_until = _last_lawful(session, today)
     if past:
         for each in {*found.rows, row}:
-            each.counts_until = each.given_on - A_DAY
+            each.counts_until, each.rescored_at = each.given_on - A_DAY, None
     session.flush()
     record(session, actor, "consent withdrawn", f"officer {officer_id}", past_too=past)
     write_bases(home, spans(session))

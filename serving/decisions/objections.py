@@ -129,12 +129,23 @@ def contest(
 def keep_rerun(
     session: Session, actor: Actor, objection_id: int, *, before: dict[str, Any], without: dict[str, Any]
 ) -> None:
-    """Keep the contested scores and the same without the disputed records, by risk; what is there already stays."""
+    """Keep the contested scores and the same without the disputed records, by risk.
+
+    While it is open, a score that was made otherwise (``made_with``) takes the place of the one before it.
+    """
     row = session.get_one(Objection, objection_id)
-    if row.without is not None:
+    kept = row.without
+    new = {risk: score for risk, score in without.items() if kept is None or _made(kept, risk) != _made(without, risk)}
+    if kept is not None and (row.status != OPEN or not new):
         return
-    row.before, row.without = before, without
+    row.before, row.without = {**before, **(row.before or {})}, {**(kept or {}), **new}
     record(session, actor, "score rerun", f"objection {objection_id}", risks=sorted(without))
+
+
+def upheld_records(session: Session, officer_id: str) -> list[str]:
+    """Return the names of the records of a person's upheld objections: no score made anew counts them."""
+    upheld = (Objection.officer_id == officer_id, Objection.status == Outcome.UPHELD)
+    return sorted({name for names in session.scalars(select(Objection.event_ids).where(*upheld)) for name in names})
 
 
 def decide_objection(
@@ -251,6 +262,10 @@ def to_correct(session: Session) -> list[tuple[str | None, list[str], dt.date]]:
     statement = select(Objection).where(Objection.status.in_((Outcome.UPHELD, Outcome.PARTLY)))
     rows = session.scalars(statement.order_by(Objection.decided_at.desc()))
     return [(row.measure, row.event_ids, row.decided_at.date()) for row in rows if row.event_ids and row.decided_at]
+
+
+def _made(scores: dict[str, Any], risk: str) -> Any:
+    return scores.get(risk, {}).get("made_with")
 
 
 def _list_of(session: Session, given: Contested) -> Batch | None:

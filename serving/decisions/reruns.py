@@ -12,14 +12,15 @@ from features.months import month_end, month_of
 from serving.access.audit import SYSTEM
 from serving.access.sight import Sight
 from serving.database import transaction
-from serving.decisions.objections import Outcome, keep_rerun
-from serving.decisions.rescored import OBJECTION, keep
-from serving.decisions.standing import corrected
+from serving.decisions.objections import OPEN, Outcome, keep_rerun, upheld_records
+from serving.decisions.rescored import keep
+from serving.decisions.standing import OBJECTION, corrected, lapsed
 from serving.decisions.tables import Objection
+from serving.problems import Kind, Problem
 from serving.queries import batch_of
 from serving.replay import PastList, past_list
 from serving.rerun import without_records
-from serving.seen import hidden_groups, shown_reasons
+from serving.seen import health_groups, hidden_groups, shown_reasons
 from serving.tables import Batch, Reasons, Score
 
 TOLD = 5
@@ -32,41 +33,82 @@ def rerun(engine: Engine, home: Path, objection_id: int) -> None:
     """Compute the scores concerned without the disputed records and keep both; nothing where no record is disputed.
 
     Concerned are the contested score, or the newest of every risk. A score that can't be computed says why not.
+    Left out too are the records of the person's objections that were upheld, and health data whose basis ended; asked
+    again while it is open, what changed in these since is computed anew.
     """
     with transaction(engine, writes=False) as session:
         row = session.get_one(Objection, objection_id)
-        lists = _concerned(session, row) if row.event_ids and row.without is None else []
-        before = {past.risk: _as_listed(session, past, row.officer_id) for past in lists}
+        lists = [(past, _made_with(session, row, month_end(past.as_of))) for past in _to_compute(session, row)]
+        before = {past.risk: _as_listed(session, past, row.officer_id) for past, _ in lists}
     if not lists:
         return
-    without = {past.risk: _without(home, past, row) for past in lists}
+    without = {past.risk: _without(home, past, row.officer_id, made_with) for past, made_with in lists}
     with transaction(engine) as session:
         keep_rerun(session, SYSTEM, objection_id, before=before, without=without)
 
 
 def in_force(session: Session, row: Objection) -> None:
-    """Let the scores without the disputed records stand in place of the old ones, where the objection was upheld."""
+    """Let the scores without the disputed records stand in place of the old ones, where the objection was upheld.
+
+    Raises a Problem where consent was withdrawn or another objection upheld since they were computed.
+    """
     if row.status != Outcome.UPHELD:
         return
     for risk, score in (row.without or {}).items():
         if "refused" not in score:
             as_of = dt.date.fromisoformat(score["as_of"])
+            if not _as_it_is(session, row, score):
+                raise Problem(
+                    Kind.DECIDED_MEANWHILE,
+                    "What the score may be made of changed meanwhile; nothing was written. Decide again. "
+                    "评分依据刚刚发生变化，决定尚未写入，请重新提交。",
+                )
             keep(session, risk, as_of, row.officer_id, score=score, cause=OBJECTION)
 
 
-def scores_seen(session: Session, sight: Sight, scores: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return kept scores by risk as a caller may see them: risks of their purposes, no reasons of hidden groups."""
+def scores_seen(
+    session: Session, sight: Sight, scores: dict[str, Any] | None, *, officer_id: str | None = None
+) -> dict[str, Any] | None:
+    """Return kept scores by risk as a caller may see them: risks of their purposes, no reasons of hidden groups.
+
+    Of an officer whose consent was withdrawn since, none has health reasons.
+    """
     if scores is None:
         return None
     found = {}
     for risk, score in scores.items():
-        batch = batch_of(session, sight, risk, dt.date.fromisoformat(score["as_of"]))
+        as_of = dt.date.fromisoformat(score["as_of"])
+        batch = batch_of(session, sight, risk, as_of)
         if batch is None:
             continue
         told = {name: score[name] for name in SEEN if name in score}
         hidden = hidden_groups(session, sight, batch)
+        if officer_id is not None and lapsed(session, as_of, [officer_id]):
+            hidden |= health_groups(session, batch)
         found[risk] = told | {"strongest": shown_reasons(score.get("strongest", [])[:TOLD], hidden)}
     return found
+
+
+def _to_compute(session: Session, row: Objection) -> list[PastList]:
+    """The lists whose score without the records is missing, or was made of what may not be used any more."""
+    if not row.event_ids:
+        return []
+    if row.without is None:
+        return _concerned(session, row)
+    stale = sorted((risk, score["as_of"]) for risk, score in row.without.items() if not _as_it_is(session, row, score))
+    days = [(risk, dt.date.fromisoformat(as_of)) for risk, as_of in stale if row.status == OPEN]
+    return [past_list(session, risk, month_of(as_of)) for risk, as_of in days]
+
+
+def _as_it_is(session: Session, row: Objection, score: dict[str, Any]) -> bool:
+    made = score.get("made_with", {"left_out": sorted(set(row.event_ids)), "health": True})
+    return bool(made == _made_with(session, row, dt.date.fromisoformat(score["as_of"])))
+
+
+def _made_with(session: Session, row: Objection, as_of: dt.date) -> dict[str, Any]:
+    """What a score without the disputed records is to be made of: kept with it, to tell when that has changed."""
+    left_out = sorted({*row.event_ids, *upheld_records(session, row.officer_id)})
+    return {"left_out": left_out, "health": not lapsed(session, as_of, [row.officer_id])}
 
 
 def _concerned(session: Session, row: Objection) -> list[PastList]:
@@ -98,9 +140,9 @@ def _as_listed(session: Session, past: PastList, officer_id: str) -> dict[str, A
     return {**told, "as_of": str(as_of), "model_version": past.model_version}
 
 
-def _without(home: Path, past: PastList, row: Objection) -> dict[str, Any]:
-    as_of = str(month_end(past.as_of))
+def _without(home: Path, past: PastList, officer_id: str, made_with: dict[str, Any]) -> dict[str, Any]:
+    kept = {"as_of": str(month_end(past.as_of)), "made_with": made_with}
     try:
-        return {**without_records(home, past, row.officer_id, row.event_ids).as_json(), "as_of": as_of}
+        return {**without_records(home, past, officer_id, made_with["left_out"]).as_json(), **kept}
     except Refusal as refusal:
-        return {"refused": refusal.what, "as_of": as_of}
+        return {"refused": refusal.what, **kept}

@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
-from sqlalchemy import ColumnElement, Engine, select, update
+from sqlalchemy import ColumnElement, Engine, select
 from sqlalchemy.orm import Session
 
 from features.errors import Refusal
 from features.months import month_end, month_of
 from serving.access.audit import SYSTEM, record
 from serving.database import transaction
+from serving.decisions.objections import upheld_records
+from serving.decisions.standing import CONSENT
 from serving.decisions.tables import Consent, Rescored
 from serving.replay import PastList, past_list
 from serving.rerun import PersonScore, as_of_now
 from serving.tables import Batch, Score
-
-CONSENT, OBJECTION = "consent", "objection"
 
 
 def keep(session: Session, risk: str, as_of: dt.date, officer_id: str, *, score: dict[str, Any], cause: str) -> None:
@@ -39,7 +39,8 @@ def rescore_withdrawn(engine: Engine, home: Path) -> int:
         with transaction(engine, writes=False) as session:
             waiting = list(session.scalars(select(Consent).where(Consent.counts_until.is_not(None), _not_done())))
             standing = {each.id: _standing(session, each) for each in waiting}
-        return sum(_rescore(engine, home, each, standing[each.id]) for each in waiting)
+            upheld = {each.id: upheld_records(session, each.officer_id) for each in waiting}
+        return sum(_rescore(engine, home, each, standing[each.id], upheld[each.id]) for each in waiting)
 
 
 def _not_done() -> ColumnElement[bool]:
@@ -47,37 +48,41 @@ def _not_done() -> ColumnElement[bool]:
 
 
 def _standing(session: Session, consent: Consent) -> list[PastList]:
-    """The lists that name the person and are later than what the withdrawn data may count for."""
+    """The lists that name the person and are later than what the withdrawn data may count for, not done before."""
+    same = (Rescored.risk == Batch.risk) & (Rescored.as_of == Batch.as_of) & (Rescored.at >= Batch.scored_at)
+    done = select(Rescored.id).where(same, Rescored.officer_id == consent.officer_id, Rescored.cause == CONSENT)
     statement = (
         select(Batch.risk, Batch.as_of)
         .join(Score, Score.batch_id == Batch.id)
-        .where(Score.officer_id == consent.officer_id, Batch.as_of > consent.counts_until)
+        .where(Score.officer_id == consent.officer_id, Batch.as_of > consent.counts_until, ~done.exists())
     )
     found = session.execute(statement.order_by(Batch.as_of, Batch.risk)).all()
     return [past_list(session, risk, month_of(as_of)) for risk, as_of in found]
 
 
-def _rescore(engine: Engine, home: Path, consent: Consent, standing: Sequence[PastList]) -> int:
-    """One person's lists; what can't be computed (left the cohort, the model is gone) is counted in the audit row."""
-    scores = [(past, score) for past in standing if (score := _if_possible(home, past, consent.officer_id))]
+def _rescore(
+    engine: Engine, home: Path, consent: Consent, standing: Sequence[PastList], upheld: Sequence[str]
+) -> int:
+    """One person's lists; while one can't be computed (the model is gone) the withdrawal is not done: asked again."""
+    who = consent.officer_id
+    scores = [(past, score) for past in standing if (score := _if_possible(home, past, who, upheld))]
+    complete = len(scores) == len(standing)
     with transaction(engine) as session:
-        statement = update(Consent).where(Consent.id == consent.id, _not_done())
-        mine = session.execute(
-            statement.values(rescored_at=dt.datetime.now(dt.UTC)).returning(Consent.id),
-            execution_options={"synchronize_session": False},
-        ).all()
-        if not mine:  # another one was quicker
+        held = session.scalar(select(Consent).where(Consent.id == consent.id, _not_done()).with_for_update())
+        if held is None or upheld_records(session, who) != upheld:  # another one was quicker, or the next run does it
             return 0
         for past, score in scores:
-            as_of = month_end(past.as_of)
-            keep(session, past.risk, as_of, consent.officer_id, score=score.as_json(), cause=CONSENT)
-        told = {"lists": len(scores), "not_computed": len(standing) - len(scores)}
-        record(session, SYSTEM, "rescored without health data", f"officer {consent.officer_id}", **told)
+            keep(session, past.risk, month_end(past.as_of), who, score=score.as_json(), cause=CONSENT)
+        if complete:
+            held.rescored_at = dt.datetime.now(dt.UTC)
+        if complete or scores:
+            told = {"lists": len(scores), "not_computed": len(standing) - len(scores)}
+            record(session, SYSTEM, "rescored without health data", f"officer {who}", **told)
     return len(scores)
 
 
-def _if_possible(home: Path, past: PastList, officer_id: str) -> PersonScore | None:
+def _if_possible(home: Path, past: PastList, officer_id: str, upheld: Sequence[str]) -> PersonScore | None:
     try:
-        return as_of_now(home, past, officer_id)
+        return as_of_now(home, past, officer_id, disputed=upheld)
     except Refusal:
         return None

@@ -7,21 +7,76 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from serving.decisions.tables import Rescored
+from serving.decisions.tables import Consent, Rescored
+from serving.seen import health_groups, shown_reasons
 from serving.tables import Batch, Reasons, Score
 
+CONSENT, OBJECTION = "consent", "objection"
+"""Why a score was computed anew (Rescored.cause)."""
 RESTATED = ("probability", "low", "high", "evidence")
 """The rank stays the list's own: its order was made then, and a published one never changes."""
 
 
 def corrected(session: Session, batch: Batch, officers: Sequence[str] | None = None) -> dict[str, Rescored]:
-    """Return by officer the newest score that was computed anew since a list was made, of some officers where given."""
+    """Return by officer the newest score that was computed anew since a list was made, of some officers where given.
+
+    Of a person whose withdrawal covers the list no health reason is in it, whatever the newest cause; until such a
+    score is computed it is the list's own without these reasons. Never to be written back.
+    """
     statement = select(Rescored).where(
         Rescored.risk == batch.risk, Rescored.as_of == batch.as_of, Rescored.at >= batch.scored_at
     )
     if officers is not None:
         statement = statement.where(Rescored.officer_id.in_(officers))
-    return {row.officer_id: row for row in session.scalars(statement.order_by(Rescored.id))}
+    rows = list(session.scalars(statement.order_by(Rescored.id)))
+    found, computed = {row.officer_id: row for row in rows}, {row.officer_id for row in rows if row.cause == CONSENT}
+    for officer, waiting in lapsed(session, batch.as_of, officers).items():
+        anew = _without_health(session, batch, officer, found.get(officer), waiting=waiting and officer not in computed)
+        if anew is not None:
+            found[officer] = anew
+    return found
+
+
+def lapsed(session: Session, as_of: dt.date, officers: Sequence[str] | None = None) -> dict[str, bool]:
+    """Return those whose health data a list of a day may no longer use; True where scores still await computing."""
+    ended = select(Consent.officer_id).where(Consent.counts_until < as_of)
+    statement = select(Consent).where(Consent.officer_id.in_(ended), Consent.given_on <= as_of)
+    if officers is not None:
+        statement = statement.where(Consent.officer_id.in_(officers))
+    rows = list(session.scalars(statement))
+    covered = {row.officer_id for row in rows if row.counts_until is None or row.counts_until >= as_of}
+    found: dict[str, bool] = {}
+    for row in rows:
+        if row.officer_id not in covered:
+            found[row.officer_id] = found.get(row.officer_id, False) or row.rescored_at is None
+    return found
+
+
+def _without_health(
+    session: Session, batch: Batch, officer: str, anew: Rescored | None, *, waiting: bool
+) -> Rescored | None:
+    """A copy without health reasons; contributions go too where health data is still in them (``waiting``)."""
+    if anew is None and not waiting:  # the list itself was made without
+        return None
+    told = dict(anew.score) if anew is not None else _own(session, batch, officer)
+    if told is None:
+        return None
+    health = health_groups(session, batch)
+    told["strongest"] = shown_reasons(told["strongest"], health)
+    if waiting:
+        pairs = zip(batch.groups, told["contributions"], strict=True)
+        told["contributions"] = [0.0 if group in health else push for group, push in pairs]
+    at = anew.at if anew is not None else batch.scored_at
+    return Rescored(risk=batch.risk, as_of=batch.as_of, officer_id=officer, cause=CONSENT, at=at, score=told)
+
+
+def _own(session: Session, batch: Batch, officer: str) -> dict[str, Any] | None:
+    score, reasons = session.get(Score, (batch.id, officer)), session.get(Reasons, (batch.id, officer))
+    if score is None or reasons is None:
+        return None
+    told = {name: getattr(score, name) for name in (*RESTATED, "rank")}
+    kept = {"strongest": reasons.strongest, "contributions": reasons.contributions}
+    return {**told, **kept, "model_version": batch.model_version}
 
 
 def corrected_months(session: Session, risk: str, officer_id: str) -> dict[dt.date, Rescored]:
@@ -52,7 +107,7 @@ def standing_reasons(reasons: Reasons, anew: Rescored | None, health: frozenset[
     """Return the reasons as they stand, never to be written back; ``health`` groups go undrawn after a withdrawal."""
     if anew is None:
         return reasons
-    gone = health if anew.cause == "consent" else frozenset()
+    gone = health if anew.cause == CONSENT else frozenset()
     return Reasons(
         batch_id=reasons.batch_id,
         officer_id=reasons.officer_id,

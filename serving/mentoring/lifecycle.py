@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from serving.access.audit import Actor, record
+from serving.mentoring.asking import apart, refusing
 from serving.mentoring.tables import KeptApart, Mentorship, MentorshipStep, SaidNo
 from serving.problems import Kind, Problem
 
@@ -44,6 +45,8 @@ FROM: dict[Step, tuple[str, ...]] = {
     Step.END: ("running", "accepted"),
 }
 """Step -> the states from which it may be taken."""
+ONWARD = frozenset({Step.OFFER, Step.ACCEPT, Step.START})
+"""Steps that lead into a mentorship: a veto given after the proposal stops them."""
 TO = {
     Step.OFFER: "offered", Step.ACCEPT: "accepted", Step.REFUSE: "refused", Step.START: "running",
     Step.CHECK_IN: "running", Step.END: "ended",
@@ -71,10 +74,12 @@ class Decided:
 def decide(session: Session, actor: Actor, decided: Decided, *, check_in_days: int, refusal_months: int) -> Mentorship:
     """Take a step and write its audit row; return the mentorship as it is now.
 
-    Raises a Problem: no such mentorship, a step that its state does not allow, or somebody took one since the version
-    that was seen; then nothing is changed.
+    Raises a Problem: no such mentorship, a step that its state does not allow, somebody took one since the version
+    that was seen, or the two are not to be paired by now; then nothing is changed.
     """
     _check(decided)
+    if decided.step in ONWARD:
+        _check_vetoes(session, decided)
     values = _values(decided, check_in_days)
     statement = (
         update(Mentorship)
@@ -136,6 +141,28 @@ def _check(decided: Decided) -> None:
         raise Problem(Kind.INVALID, "Say how it ended. 请说明结束情况。")
     if decided.any_mentorship and decided.who is None:
         raise Problem(Kind.INVALID, "Say who does not want to be asked: who. 请说明是哪一方。")
+
+
+def _check_vetoes(session: Session, decided: Decided) -> None:
+    """Vetoes given since the proposal: kept apart, refused or parted elsewhere, or one of the two does not want to."""
+    pair = session.get(Mentorship, decided.mentorship_id)
+    if pair is None:
+        return  # told as every step on what is not there
+    if {pair.mentor_id, pair.mentee_id} in [set(two) for two in apart(session)]:
+        raise Problem(
+            Kind.DECIDED_MEANWHILE,
+            "These two are not to be paired (kept apart, refused or parted in conflict since): refuse this pair. "
+            "两人已列为不可结对（须分开、已拒绝或因矛盾终止），请拒绝此结对。",
+        )
+    unwilling = refusing(session, max(decided.on, dt.date.today()))
+    for side, officer in (("mentee", pair.mentee_id), ("mentor", pair.mentor_id)):
+        if (side, officer) in unwilling:
+            word = {"mentee": "徒弟", "mentor": "师父"}[side]
+            raise Problem(
+                Kind.DECIDED_MEANWHILE,
+                f"The {side} does not want to be asked at present: refuse this pair. "
+                f"{word}目前不愿参加结对，请拒绝此结对。",
+            )
 
 
 def _values(decided: Decided, check_in_days: int) -> dict[str, object]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, select, text, update
 from sqlalchemy.orm import Session
 
 from serving.access.audit import Actor, record
@@ -41,6 +41,10 @@ NEEDED_STATE = {
     Decision.CONFIRM: ("draft",),
     Decision.WITHDRAW: ("draft", "confirmed"),
 }
+
+
+ONE_CONFIRMATION_AT_A_TIME = 7_317_332
+"""Key of the advisory lock that a confirmation holds in PostgreSQL; in SQLite whoever writes is alone anyway."""
 
 
 @dataclass(frozen=True)
@@ -200,6 +204,7 @@ def _confirm(session: Session, plan: RestPlan) -> None:
         raise Problem(
             Kind.INVALID, "Solve the plan again first: it was changed, or nothing was possible. 请先重新求解。"
         )
+    _alone(session)
     calendar, solved_at = calendar_of(plan), dt.datetime.fromisoformat(plan.solved["at"])
     others = session.scalars(select(RestPlan).where(RestPlan.state == "confirmed", RestPlan.id != plan.id))
     for other in others:
@@ -213,6 +218,12 @@ def _confirm(session: Session, plan: RestPlan) -> None:
             )
     plan.state = "confirmed"
     set_entries(session, plan.id, state="confirmed", before="planned")
+
+
+def _alone(session: Session) -> None:
+    """Wait until no other confirmation is under way: what it confirmed is read afterwards."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ONE_CONFIRMATION_AT_A_TIME})
 
 
 def _decided(session: Session, actor: Actor, plan: RestPlan, change: Change, *, did: str) -> None:

@@ -1,6 +1,7 @@
 """What pages and API read of rest plans, by the caller's sight: who may not see health sees who rests when, not why.
 
-Kinds that tell of health are read as ``rest``; benefit, right, wish and conflict are read for the wellness team only.
+For them every kind is read as ``rest`` and rests whose kind tells of health are not there at all: neither a name nor a
+length nor a second row tells one. Benefit, right, wish and conflict are read for the wellness team only.
 """
 
 import datetime as dt
@@ -8,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, literal, null, select
+from sqlalchemy import ColumnElement, Select, and_, func, literal, null, select
 from sqlalchemy.orm import Session
 
 from serving.access.roles import Field, Role
@@ -16,7 +17,7 @@ from serving.access.sight import Sight
 from serving.rest.tables import RestDecision, RestEntry, RestPlan, RestStaffing, RestWish
 
 ANY = "rest"
-"""What a kind is called that tells of health."""
+"""What every kind is called for who may not see health."""
 HELD = ("planned", "confirmed", "taken")
 """States of entries that others than the wellness team see: who declined is nobody else's business."""
 
@@ -29,7 +30,7 @@ class Rest:
     unit: str
     post: str
     kind: str
-    """The key of the kind, or ``rest``."""
+    """The key of the kind; ``rest`` for who may not see health."""
     week: int
     first_day: dt.date
     last_day: dt.date
@@ -72,9 +73,12 @@ def plan_of(session: Session, sight: Sight, plan_id: int) -> RestPlan | None:
 
 
 def rests_of(session: Session, sight: Sight, plan: RestPlan) -> list[Rest]:
-    """Return the rests of a plan within the caller's reach, by week, unit and officer."""
+    """Return the rests of a plan within the caller's reach, by week, unit and officer.
+
+    Who may not see health gets none that is discreet, and of the others who rests when.
+    """
     full = sees_health(sight)
-    kind = RestEntry.kind if full else case((RestEntry.discreet, ANY), else_=RestEntry.kind)
+    kind = RestEntry.kind if full else literal(ANY)
     hidden: list[Any] = [null() for _ in range(6)]
     told = [RestEntry.by_right, RestWish.why, RestWish.benefit, RestWish.low, RestWish.high, RestWish.basis]
     statement: Select[Any] = select(
@@ -89,7 +93,7 @@ def rests_of(session: Session, sight: Sight, plan: RestPlan) -> list[Rest]:
         )
         statement = statement.join(RestWish, wished)
     else:
-        statement = statement.where(RestEntry.state.in_(HELD))
+        statement = statement.where(RestEntry.state.in_(HELD), RestEntry.discreet.is_(False))
     rows = session.execute(
         statement.order_by(RestEntry.week, RestEntry.unit, RestEntry.officer_id, RestEntry.first_day)
     )
@@ -172,9 +176,8 @@ def decisions_of(session: Session, sight: Sight, plan: RestPlan) -> Sequence[Res
 
 
 def kinds_seen(sight: Sight, plan: RestPlan) -> list[dict[str, Any]]:
-    """Return the kinds of a plan as kept; those that tell of health are left out for who may not see it."""
-    full = sees_health(sight)
-    return [kind for kind in plan.kinds if full or not kind["rules"]["discreet"]]
+    """Return the kinds of a plan as kept; none for who may not see health: by its length a kind would be known."""
+    return plan.kinds if sees_health(sight) else []
 
 
 def _shown(sight: Sight) -> ColumnElement[bool]:

@@ -142,9 +142,9 @@ def assessable(given: Histories, as_of: int) -> Assessable:
     allowed = [key for key in profile.measure_keys if may_be_assessed(profile.measures[key])]
     number = np.full(len(profile.measure_keys), -1, dtype=np.int32)
     number[[profile.measure_number[key] for key in allowed]] = np.arange(len(allowed), dtype=np.int32)
-    known = given.events.recorded <= last_day(as_of)
+    known = (given.events.recorded <= last_day(as_of)) & (number[given.events.measure] >= 0)
     replaced_on, retracts = _replaced(given.events, known)
-    row = np.flatnonzero(known & (number[given.events.measure] >= 0))
+    row = np.flatnonzero(known)
     events = _numbered(given.events, row, number)
     behind = replace(given, profile=_without(profile, set(allowed)), events=events)
     taken = {action.recorded_as for action in profile.actions.values() if action.kind == "training"}

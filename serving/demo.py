@@ -65,6 +65,8 @@ def _demo(
     console.say(f"\nEverything lies in {home}.")
     if bound is not None:
         run(inside, bound)
+    else:
+        console.say(f"The pages: jingxing --home {home} serve (it tells a first password for each role, once).")
     return {"home": str(home), "lists": [{**summary(each, given), "first": _first(each)} for each in newest]}
 
 

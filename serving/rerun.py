@@ -72,9 +72,7 @@ def record_name(event_id: str | None, measure: str, occurred_on: dt.date) -> str
     return event_id or f"{measure}{AT}{occurred_on}"
 
 
-def _anew(
-    home: Path, past: PastList, given: Histories, officer_id: str, disputed: Collection[str]
-) -> PersonScore:
+def _anew(home: Path, past: PastList, given: Histories, officer_id: str, disputed: Collection[str]) -> PersonScore:
     model = Registry(home).version(past.risk, past.model_version)
     names = names_needed(given.profile, [model])
     rows = rows_of(feature_rows(given, [past.as_of], names=names), past.as_of, model)

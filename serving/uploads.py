@@ -97,7 +97,9 @@ def _place(name: str) -> str:
     """Where a file belongs in an export, whatever folder it was packed in; a Refusal for one that belongs nowhere."""
     path = PurePosixPath(name.replace("\\", "/"))
     if len(path.name.encode(errors="replace")) > LONGEST_NAME or "\x00" in path.name:
-        raise Refusal(f"'{path.name[:LONGEST_STEM]}…' is no name of a file. 文件名过长或无效。", hint="Rename it. 请改名。")
+        raise Refusal(
+            f"'{path.name[:LONGEST_STEM]}…' is no name of a file. 文件名过长或无效。", hint="Rename it. 请改名。"
+        )
     suffix = path.suffix.lower()
     if suffix in KINDS and path.stem.lower() in ("roster", "events"):
         return path.stem.lower() + suffix

@@ -9,7 +9,7 @@ from features.errors import Refusal, WrongUsage
 from serving.access.audit import faults
 from serving.access.tables import AuditHead, AuditRow
 from serving.database import open_database, transaction
-from serving.decisions.publishing import altered
+from serving.decisions.publishing import altered, missing
 from training.registry.commands import verify_registry
 
 EMBEDDED = "jingxing.db"
@@ -41,6 +41,10 @@ def _log(console: Console, db: str | None, head: str | None) -> dict[str, Any]:
         problems += [
             f"the published list of {row.risk}, {row.as_of:%Y-%m}, is not what was published"
             for row in altered(session)
+        ]
+        problems += [
+            f"the list of {risk}, {as_of[:7]}, that the log says was published is not there as it was published"
+            for risk, as_of in missing(session)
         ]
         last = session.get(AuditHead, 1)
         if noted is not None:

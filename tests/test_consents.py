@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from features.engine import feature_names, feature_rows
+from features.errors import Refusal
 from features.histories.bases import NO_BASES, bases_of, load_bases
 from features.histories.store import load_histories
 from features.histories.versions import known_digest
 from features.months import month_end
 from serving.access.audit import Actor, faults
-from serving.access.sight import WHOLE
+from serving.access.roles import Role
+from serving.access.sight import WHOLE, Sight
 from serving.access.tables import AuditRow
 from serving.database import open_database, transaction
 from serving.decisions import consents
@@ -27,6 +29,7 @@ from serving.queries import batch_of, entries, person_risks
 from serving.replay import past_list, replay
 from serving.seen import health_groups
 from serving.tables import Score
+from serving.timeline import timeline
 from tests.forces import force, random_tables
 from tests.reference import end_of, reference_rows
 from tests.serving_fixtures import last_month
@@ -239,3 +242,50 @@ def test_lists_of_before_a_withdrawal_are_still_rebuilt_to_the_bit(withdrawn):
     with transaction(engine, writes=False) as session:
         past = past_list(session, "burnout", last_month(load_histories(home)) - 1)
     assert replay(home, past).equal
+
+
+def test_a_withdrawal_that_cannot_be_computed_waits_with_its_health_reasons_hidden_and_is_made_up_for(
+    withdrawn, monkeypatch
+):
+    home, engine, who, before = withdrawn
+
+    def gone(*_, **__):
+        raise Refusal("The model's files are gone.")
+
+    with monkeypatch.context() as without_model:
+        without_model.setattr("serving.decisions.rescored.as_of_now", gone)
+        assert rescore_withdrawn(engine, home) == 0
+    with transaction(engine, writes=False) as session:
+        assert session.scalar(select(Consent.rescored_at)) is None
+        batch = batch_of(session, WHOLE, "burnout")
+        health = health_groups(session, batch)
+        risk = next(r for r in person_risks(session, WHOLE, who, batch.as_of) if r.batch.risk == "burnout")
+        assert risk.score.probability == before.score.probability
+        assert not health & ({r["measure"] for r in risk.reasons.strongest} | set(risk.reasons.history))
+        pushes = zip(risk.reasons.groups, risk.reasons.contributions, strict=True)
+        assert {push for group, push in pairs_of(pushes, health)} == {0.0}
+    assert rescore_withdrawn(engine, home) == 2
+    with transaction(engine, writes=False) as session:
+        assert session.scalar(select(Consent.rescored_at)) is not None
+
+
+def pairs_of(pushes, groups):
+    return [(group, push) for group, push in pushes if group in groups]
+
+
+def test_a_timeline_draws_no_health_event_of_a_person_without_a_basis(made_home, own_home):
+    given_ = load_histories(made_home)
+    month, day = last_month(given_), dt.date.today()
+    health = {given_.profile.label(key, "zh") for key, each in given_.profile.measures.items() if each.sensitive}
+
+    def drawn(who, at=month):
+        return {each.label["zh"] for each in timeline(own_home, who, at, sight=Sight(Role.WELLNESS))}
+
+    who = next(str(each) for each in given_.officers if drawn(str(each)) & health)
+    others = drawn(who) - health
+    engine = open_database(own_home)
+    with transaction(engine) as session:
+        withdraw(session, WANG, who, register=True, home=own_home, today=day)
+    engine.dispose()
+    assert drawn(who) == others
+    assert not drawn(who, month - 1) & health

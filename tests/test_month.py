@@ -22,8 +22,9 @@ from serving.access.accounts import NewAccount, account_named, add_account
 from serving.access.audit import SYSTEM, Actor, faults
 from serving.access.roles import Role
 from serving.access.tables import AuditRow
+from serving.cli import main
 from serving.database import open_database, transaction
-from serving.decisions.publishing import altered, beside, digest_of, list_of, publish, published_of
+from serving.decisions.publishing import altered, beside, digest_of, list_of, missing, publish, published_of
 from serving.decisions.tables import Delivery, Flag, Published
 from serving.lists import (
     PersonFacts,
@@ -142,6 +143,45 @@ def test_a_list_changed_behind_the_guards_is_found(store):
         connection.exec_driver_sql("UPDATE scores SET probability = 0.49 WHERE officer_id = 'b'")
     with transaction(store) as session:
         assert [row.risk for row in altered(session)] == ["burnout"]
+
+
+@pytest.mark.parametrize("change", [
+    "DELETE FROM published", "UPDATE published SET digest = 'x'", "UPDATE published SET batch_id = 2",
+    "INSERT INTO reasons SELECT 1, officer_id || 'x', contributions, strongest, history FROM reasons",
+    "UPDATE scores SET batch_id = 1, officer_id = 'z' WHERE batch_id = 2 AND officer_id = 'a'",
+])  # fmt: skip
+def test_the_database_itself_keeps_a_publication_and_takes_nothing_into_a_published_list(store, change):
+    written(store, scored(), scored(JUNE + 1))
+    published(store)
+    with pytest.raises(IntegrityError, match="never change"), transaction(store) as session:
+        session.execute(text(change))
+
+
+def test_a_published_row_is_not_replaced_by_an_insert_of_the_embedded_database(tmp_path):
+    engine = open_database(tmp_path)
+    written(engine, scored())
+    published(engine)
+    for table in ("scores", "published", "batches"):
+        with pytest.raises(IntegrityError, match="never change"), transaction(engine) as session:
+            session.execute(text(f"INSERT OR REPLACE INTO {table} SELECT * FROM {table}"))
+    engine.dispose()
+
+
+def test_a_publication_taken_away_behind_the_guards_is_missed_by_the_log(store, store_url, made_home):
+    written(store, scored())
+    published(store)
+    with store.begin() as connection:
+        if store.dialect.name == "sqlite":
+            connection.exec_driver_sql("DROP TRIGGER published_published_delete")
+        else:
+            connection.exec_driver_sql("ALTER TABLE published DISABLE TRIGGER USER")
+        connection.exec_driver_sql("DELETE FROM published")
+    with transaction(store, writes=False) as session:
+        assert altered(session) == []
+        assert missing(session) == [("burnout", str(month_end(JUNE)))]
+    told = CliRunner().invoke(main, ["--home", str(made_home), "verify", "--db", store_url])
+    assert told.exit_code == 1
+    assert "the list of burnout, 2024-06, that the log says was published" in told.output
 
 
 def test_a_list_is_published_once_and_the_second_is_told_by_whom(store):

@@ -13,6 +13,7 @@ from serving.access.sight import WHOLE, Sight
 from serving.access.tables import AuditRow
 from serving.app import create_app
 from serving.database import open_database, transaction
+from serving.decisions.consents import withdraw
 from serving.decisions.flags import flag_of, raise_flags
 from serving.decisions.held import held_of
 from serving.decisions.help import Wanted, answer_help, ask_for_help, asked, waiting
@@ -27,12 +28,15 @@ from serving.decisions.objections import (
     objections_seen,
     to_correct,
 )  # fmt: skip
+from serving.decisions.reruns import in_force, rerun
+from serving.decisions.rescored import rescore_withdrawn
 from serving.decisions.reviews import Decision, Verdict, decide
 from serving.decisions.tables import Flag, Rescored
 from serving.problems import Kind, Problem
 from serving.queries import batch_of, person_risks
 from serving.replay import past_list
-from serving.rerun import without_records
+from serving.rerun import as_of_now, without_records
+from serving.seen import health_groups
 from serving.tables import Batch
 from tests.serving_fixtures import last_month, signed_in_client
 from tests.test_reviews import JUNE, listed
@@ -203,13 +207,17 @@ def test_help_can_be_asked_for_before_any_list_was_made(store):
 
 
 @pytest.fixture(scope="module")
-def contested(made_home):
-    """A person of the served force with nights on record, and the records' names."""
+def contested(made_home, engine):
+    """A person of the served force with nights on record that weigh in the score, and the records' names."""
     given = load_histories(made_home)
+    with transaction(engine, writes=False) as session:
+        past = past_list(session, "burnout", last_month(given))
     for who in given.officers:
         rows = held_of(made_home, str(who)).of("night_shift")
-        if len(rows) > 20:
-            return str(who), tuple(row.name for row in rows[:12])
+        names = tuple(row.name for row in rows[:12])
+        parts = ((), names, names[:6], names[6:]) if len(rows) > 20 else ()
+        if len({without_records(made_home, past, str(who), each).probability for each in parts}) == 4:
+            return str(who), names
     raise AssertionError("nobody works at night")
 
 
@@ -316,4 +324,73 @@ def test_an_objection_sent_twice_with_one_key_is_made_once(own_home, contested):
         {"against": "score"},
     ):
         assert officer.post("/api/v1/objections", json=bad).status_code == 422
+    engine.dispose()
+
+
+def upheld(engine, home, who, records, *, between=None):
+    """A record objection computed when it was made, then (after what came between) decided."""
+    with transaction(engine) as session:
+        given = Contested(who, Against.RECORD, "这些记录不对", records=tuple(records))
+        number = contest(session, WANG, given, days=15).id
+    rerun(engine, home, number)
+    if between:
+        between()
+        rerun(engine, home, number)
+    with transaction(engine) as session:
+        row = decide_objection(session, LI, Decided(number, 0, Outcome.UPHELD, "经核实，登记有误"), HR)
+        in_force(session, row)
+
+
+def as_shown(engine, who):
+    with transaction(engine, writes=False) as session:
+        batch = batch_of(session, WHOLE, "burnout")
+        past = past_list(session, "burnout", batch.as_of.year * 12 + batch.as_of.month - 1)
+        risks = person_risks(session, WHOLE, who, batch.as_of)
+        return past, next(risk for risk in risks if risk.batch.risk == "burnout"), health_groups(session, batch)
+
+
+def test_objections_upheld_one_after_the_other_leave_out_the_records_of_all_of_them(own_home, contested):
+    who, records = contested
+    engine = open_database(own_home)
+    first, second = records[:6], records[6:]
+    upheld(engine, own_home, who, first)
+    upheld(engine, own_home, who, second)
+    past, risk, _ = as_shown(engine, who)
+    assert risk.score.probability == without_records(own_home, past, who, records).probability
+    assert list(risk.reasons.contributions) != without_records(own_home, past, who, second).contributions
+    engine.dispose()
+
+
+@pytest.mark.parametrize("later", ["objection", "withdrawal"])
+def test_an_objection_and_a_withdrawal_hold_together_whichever_comes_later(own_home, contested, later):
+    who, records = contested
+    engine = open_database(own_home)
+
+    def withdrawn():
+        with transaction(engine) as session:
+            withdraw(session, WANG, who, register=True, home=own_home, today=dt.date.today())
+        assert rescore_withdrawn(engine, own_home) == 2
+
+    upheld(engine, own_home, who, records, between=withdrawn if later == "objection" else None)
+    if later == "withdrawal":
+        withdrawn()
+    past, risk, health = as_shown(engine, who)
+    assert not health & ({reason["measure"] for reason in risk.reasons.strongest} | set(risk.reasons.history))
+    assert list(risk.reasons.contributions) == as_of_now(own_home, past, who, disputed=records).contributions
+    engine.dispose()
+
+
+def test_a_score_computed_before_a_withdrawal_is_not_put_in_force_after_it(own_home, contested):
+    who, records = contested
+    engine = open_database(own_home)
+    with transaction(engine) as session:
+        given = Contested(who, Against.RECORD, "这些记录不对", records=records)
+        number = contest(session, WANG, given, days=15).id
+    rerun(engine, own_home, number)
+    with transaction(engine) as session:
+        withdraw(session, WANG, who, register=True, home=own_home, today=dt.date.today())
+    with refused(Kind.DECIDED_MEANWHILE), transaction(engine) as session:
+        in_force(session, decide_objection(session, LI, Decided(number, 0, Outcome.UPHELD, "经核实属实"), HR))
+    with transaction(engine, writes=False) as session:
+        assert session.scalars(select(Rescored)).all() == []
     engine.dispose()

@@ -254,7 +254,9 @@ def test_the_tag_of_a_list_moves_with_its_own_flags_and_only_for_who_may_know_th
     assert client("commander").get(DECLINE).headers["etag"] == seen
 
 
-@pytest.mark.parametrize("title", ["Burnout/strain [x]", "a\\b:c*d?", "\x00\x07", "'quoted'", "倦怠/风险", "x" * 40 + "/"])
+@pytest.mark.parametrize(
+    "title", ["Burnout/strain [x]", "a\\b:c*d?", "\x00\x07", "'quoted'", "倦怠/风险", "x" * 40 + "/"]
+)
 def test_a_workbook_opens_whatever_the_labels_hold(title):
     rows = [["a\x00b\x0bc", "=\x01", "two\nlines", title]]
     sheet = load_workbook(io.BytesIO(as_xlsx(title, ["h\x02", "b", "c", "d"], rows))).active

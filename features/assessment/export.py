@@ -201,7 +201,7 @@ def _excel_cell(sheet: Any, value: Any) -> Any:
     if isinstance(value, list | dict):
         return _text(sheet, "；".join(_listed_item(each) for each in value)) if value else None
     if isinstance(value, str):
-        return _text(sheet, value) if value[:1] in "=+-@\t\r" else value
+        return _text(sheet, value) if value[:1] in "=+-@\t\r" or not value.isprintable() else value
     return value
 
 
@@ -213,7 +213,7 @@ def _listed_item(value: Any) -> str:
 
 
 def _text(sheet: Any, value: str) -> "cell.WriteOnlyCell":
-    made = cell.WriteOnlyCell(sheet, value=value)
+    made = cell.WriteOnlyCell(sheet, value=cell.cell.ILLEGAL_CHARACTERS_RE.sub("", value))
     made.data_type = "s"
     return made
 

@@ -211,6 +211,8 @@ def told(session: Session, sight: Sight, row: Objection) -> ObjectionAnswer:
     """Return an objection as JSON gives it, its scores as the caller may see them."""
     names = set(ObjectionAnswer.model_fields) - {"before", "without"}
     values: dict[str, Any] = {name: getattr(row, name) for name in names}
-    values |= {name: reruns.scores_seen(session, sight, getattr(row, name), officer_id=row.officer_id)
-               for name in ("before", "without")}
+    values |= {
+        name: reruns.scores_seen(session, sight, getattr(row, name), officer_id=row.officer_id)
+        for name in ("before", "without")
+    }
     return ObjectionAnswer(**values)

@@ -3,11 +3,10 @@
 import base64
 import binascii
 import hashlib
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypedDict
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
-from sqlalchemy import Row, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from serving import queries
@@ -112,14 +111,14 @@ def _etag(session: Session, sight: Sight, batch: Batch, query: str) -> str:
     return f'W/"{hashlib.sha256(told.encode()).hexdigest()[:20]}"'
 
 
-def _flag_marks(session: Session, sight: Sight, batch: Batch) -> Sequence[Row[Any]]:
+def _flag_marks(session: Session, sight: Sight, batch: Batch) -> list[tuple[Any, ...]]:
     """By status how many flags the list has and how many decisions they had: every change moves one of them."""
     if batch.purpose not in reviewed_purposes(sight):
         return []
     counted = select(Flag.status, func.count(), func.sum(Flag.version), func.max(Flag.id)).where(
         Flag.risk == batch.risk, Flag.raised_on <= batch.as_of, Flag.renewed_on >= batch.as_of
     )
-    return session.execute(counted.group_by(Flag.status).order_by(Flag.status)).all()
+    return [tuple(row) for row in session.execute(counted.group_by(Flag.status).order_by(Flag.status))]
 
 
 def _cursor(batch: Batch, rank: int) -> str:

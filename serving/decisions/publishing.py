@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from serving.access.audit import Actor, record
+from serving.access.tables import AuditRow
 from serving.decisions.tables import Published
 from serving.lists import set_aside_value
 from serving.monitored import HOLD, run_of
@@ -107,6 +108,14 @@ def altered(session: Session) -> list[Published]:
     """Return the published lists that no longer are what was published; nothing when all are."""
     rows = session.execute(select(Published, Batch).outerjoin(Batch, Batch.id == Published.batch_id))
     return [row for row, batch in rows if batch is None or digest_of(session, batch) != row.digest]
+
+
+def missing(session: Session) -> list[tuple[str, str]]:
+    """Return risk and as-of of every publication in the log that no published list answers to, by its digest."""
+    held = {(row.risk, str(row.as_of), row.digest) for row in session.scalars(select(Published))}
+    rows = session.scalars(select(AuditRow).where(AuditRow.action == "list published").order_by(AuditRow.number))
+    told = [(row.subject, str(row.details["as_of"]), row.details["digest"]) for row in rows]
+    return [(risk, as_of) for risk, as_of, digest in told if (risk, as_of, digest) not in held]
 
 
 def beside(session: Session, batch: Batch) -> list[Beside]:

@@ -60,9 +60,7 @@ def _standing(session: Session, consent: Consent) -> list[PastList]:
     return [past_list(session, risk, month_of(as_of)) for risk, as_of in found]
 
 
-def _rescore(
-    engine: Engine, home: Path, consent: Consent, standing: Sequence[PastList], upheld: Sequence[str]
-) -> int:
+def _rescore(engine: Engine, home: Path, consent: Consent, standing: Sequence[PastList], upheld: Sequence[str]) -> int:
     """One person's lists; while one can't be computed (the model is gone) the withdrawal is not done: asked again."""
     who = consent.officer_id
     scores = [(past, score) for past in standing if (score := _if_possible(home, past, who, upheld))]

@@ -193,7 +193,10 @@ def _judged(database: Session, sight: Sight, own: str) -> dict[str, Any]:
         "risks": [_told(database, each, own) for each in found],
         "warnings": report.rows("warnings") if report else [],
         "contested": [
-            (row, *(reruns.scores_seen(database, sight, scores, officer_id=own) for scores in (row.before, row.without)))
+            (
+                row,
+                *(reruns.scores_seen(database, sight, scores, officer_id=own) for scores in (row.before, row.without)),
+            )
             for row in objections.objections_seen(database, sight)
         ],
     }

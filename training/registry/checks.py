@@ -17,6 +17,12 @@ def beside(shelf: Shelf, rows: Sequence[Entry]) -> Fault | None:
         if row is None and (one.verdict is not None or CHAMPION in one.aliases):
             what = f"{one.risk} version {one.version} was judged or serves, and no row tells of it: rows are gone"
             return Fault(len(rows) + 1, what, f"Restore mlruns/{HISTORY_FILE} from a backup.")
+    there = {(one.risk, one.version) for one in shelf.versions()}
+    for risk in {row.risk for row in rows}:
+        serving = champions(rows, risk)[-1:]
+        if serving and (risk, serving[0]) not in there:
+            what = f"version {serving[0]} of {risk} serves by it, and the registry has no such version"
+            return Fault(len(rows), what, "Restore mlruns from a backup.")
     return next((fault for risk in shelf.risks() if (fault := _moved(shelf, rows, risk)) is not None), None)
 
 

@@ -305,10 +305,10 @@ class Registry:
 
     def _check_forced(self, signature: Signature) -> None:
         least = self.policy.forced_reason_length
-        if not signature.by.strip() or len(signature.reason.strip()) < least:
+        if not signature.by.strip() or sum(letter.isalnum() for letter in signature.reason) < least:
             raise Refusal(
                 "A promotion against the gate needs a name and a written reason.",
-                hint=f"Give at least {least} characters: --reason TEXT. Pages show it.",
+                hint=f"Give at least {least} letters: --reason TEXT. Pages show it.",
             )
 
     def _act(self, action: str, held: Version, signature: Signature, *, found: Sequence[Objection] = ()) -> Act:

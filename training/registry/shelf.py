@@ -129,10 +129,10 @@ class Shelf:
         return place
 
     def digest(self, risk: str, run_id: str) -> str:
-        """Return the SHA-256 over the names and contents of a version's card and model files."""
+        """Return the SHA-256 over the names and contents of a version's report, card and model files."""
         folder = self.folder(risk, run_id)
         digest = hashlib.sha256()
-        for path in sorted([folder.parent / CARD_FILE, *folder.glob("*")]):
+        for path in sorted([folder.parent / CARD_FILE, *folder.parent.glob("model-card.*"), *folder.glob("*")]):
             digest.update(path.name.encode() + b"\0" + (path.read_bytes() if path.exists() else b"") + b"\0")
         return digest.hexdigest()
 

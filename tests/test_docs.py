@@ -13,7 +13,17 @@ from serving.access.roles import Permission
 from serving.cli import COMMANDS
 
 ROOT = Path(__file__).parents[1]
-FLOORS = ("features", "training", "serving", "features/simulation", "training/effects", "serving/access", "serving/decisions", "serving/mentoring", "serving/rest")
+FLOORS = (
+    "features",
+    "training",
+    "serving",
+    "features/simulation",
+    "training/effects",
+    "serving/access",
+    "serving/decisions",
+    "serving/mentoring",
+    "serving/rest",
+)
 READMES = ("README.md", "README.zh-CN.md", *(f"{floor}/README.md" for floor in FLOORS))
 
 

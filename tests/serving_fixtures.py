@@ -168,6 +168,7 @@ def sign_in(engine: Engine, role: str, *, units: tuple[str, ...] = (), officer_i
             accounts.add_account(session, SYSTEM, accounts.NewAccount(f"the {role}", Role(role), units, officer_id))
         account = accounts.account_named(session, f"the {role}")
         account.must_change = False
+        account.units, account.officer_id = list(units) or account.units, officer_id or account.officer_id
         return credentials.begin(session, account)
 
 

@@ -57,7 +57,6 @@ def test_the_reason_names_the_risk_the_posts_average_and_what_pushes_it():
     assert "40%" in offer.reason["en"]
     assert "Night shifts" in offer.reason["en"]
     assert offer.decides == PROFILE.actions[offer.action].decides
-    assert offer.benefit is None
     assert offer.opening is not None
 
 

@@ -160,7 +160,7 @@ def fair_least(problem: RestProblem, granted: int) -> Ints:
     people = np.bincount(problem.unit, minlength=problem.units)
     wanting = np.unique(problem.person[~problem.right & (problem.worth > 0)])
     mine = np.bincount(problem.unit[wanting], minlength=problem.units)
-    share = np.ceil(granted * people / max(1, people.sum()) - problem.slack - 1e-9)
+    share = np.ceil(granted * people / max(1, int(people.sum())) - problem.slack - 1e-9)
     return np.asarray(np.minimum(np.maximum(share, 0), mine), dtype=np.int64)
 
 

@@ -68,7 +68,7 @@ def _staffed(
     demands = sorted({duty.present[number] for number in np.flatnonzero(duty.bound)}, key=lambda p: (p is not None, p))
     spares = {each: spare(problem, duty.group, duty.base, each).ravel() for each in (None, *demands)}
     unbound = bool((duty.member & ~duty.bound).any())
-    loosest = np.max([spares[each] for each in ([None] if unbound else demands)], axis=0) if demands else spares[None]
+    loosest = np.stack([spares[each] for each in (demands if demands and not unbound else [None])]).max(axis=0)
     if not unbound:
         yield _at_most(problem, duty.demand, place[inside], of[inside], loosest), 0
     for each in demands:

@@ -14,6 +14,9 @@ from serving.access.provider import OwnProvider
 from serving.access.rates import Rates
 from serving.access.roles import Permission
 from serving.access.secrets import salt_of
+from serving.answers.document import document
+from serving.answers.headers import AtHome, Headed, Logged, Tagged
+from serving.answers.problems import LastDoor, answer_problems
 from serving.api import assessment as assessment_answers
 from serving.api import audit as audit_answers
 from serving.api import effects as effects_answers
@@ -24,9 +27,7 @@ from serving.api import objections as objections_answers
 from serving.api import offers as offers_answers
 from serving.api import rest as rest_answers
 from serving.api import what_if as what_if_answers
-from serving.champions import Champions
-from serving.document import document
-from serving.headers import AtHome, Headed, Logged, Tagged
+from serving.models.champions import Champions
 from serving.pages import (
     accounts,
     arrivals,
@@ -53,7 +54,6 @@ from serving.pages import rest as rest_pages
 from serving.pages import reviews as reviews_pages
 from serving.pages import what_if as what_if_pages
 from serving.pages.frame import problem_page
-from serving.problems import LastDoor, answer_problems
 from serving.sessions import Turns
 from serving.settings import Settings
 

@@ -12,7 +12,7 @@ from features.histories.store import load_histories
 from features.histories.tables import Histories
 from features.months import month_text, parse_month
 from serving.database import open_database
-from serving.scoring import KEPT, check_month, score_into_store, write_parquet
+from serving.scored.scoring import KEPT, check_month, score_into_store, write_parquet
 from serving.words import number, percent, say
 from training.models.risk_model import RiskModel
 from training.models.scoring import ScoredCohort, score_cohort

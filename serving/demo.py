@@ -21,7 +21,7 @@ from serving.assessed.storing import store_assessment
 from serving.commands import chosen_models, summary, tell_top
 from serving.database import open_database
 from serving.running import bind, run
-from serving.scoring import score_into_store
+from serving.scored.scoring import score_into_store
 from training.models.scoring import ScoredCohort
 from training.registry.impact import assessed
 from training.registry.registry import Registry

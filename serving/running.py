@@ -11,11 +11,11 @@ from sqlalchemy import Engine
 
 from features.console import Console, command
 from features.errors import Refusal, WrongUsage
-from serving import logs
 from serving.access.first import First, first_accounts
+from serving.answers import logs
+from serving.answers.headers import LOOPBACK
 from serving.app import create_app
 from serving.database import open_database
-from serving.headers import LOOPBACK
 from serving.settings import Listening, Provider, Settings
 
 GRACE_SECONDS = 30
@@ -111,7 +111,7 @@ def server_config(home: Path, engine: Engine, *, where: Listening, settings: Set
     return uvicorn.Config(
         create_app(home, engine, settings),
         log_config=logs.config(),
-        access_log=False,  # it would hold officer ids; serving.headers writes a line without them
+        access_log=False,  # it would hold officer ids; serving.answers.headers writes a line without them
         server_header=False,
         proxy_headers=bool(where.proxies),
         forwarded_allow_ips=list(where.proxies) or None,

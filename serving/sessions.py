@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from features.errors import Refusal
 from features.months import month_end, parse_month
+from serving.answers.problems import Kind, Problem
 from serving.database import transaction
-from serving.problems import Kind, Problem
 
 
 class Turns:

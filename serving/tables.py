@@ -116,7 +116,7 @@ class UnitShareRow(Table):
     shared: Mapped[float]
     """The part of it that the unit's people have in common."""
     verdict: Mapped[str] = mapped_column(String(20))
-    """roster, shared, persons or none (serving.shares)."""
+    """roster, shared, persons or none (serving.scored.shares)."""
     carried: Mapped[list[Any]]
     """The measures that carry it: measure, push, value, others, window, roster."""
     levers: Mapped[list[Any]]
@@ -152,7 +152,7 @@ class SupersededList(Table):
     base_value: Mapped[float]
     groups: Mapped[list[Any]]
     people: Mapped[dict[str, Any]]
-    """By column, in the order of officer_id: serving.lists.KEPT_COLUMNS."""
+    """By column, in the order of officer_id: serving.scored.lists.KEPT_COLUMNS."""
     contributions_digest: Mapped[str] = mapped_column(String(64))
     """SHA-256 of all contributions in the order of officer_id and groups."""
     served: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))

@@ -11,7 +11,7 @@ from features.histories.tables import Histories, histories
 from features.months import parse_month
 from features.profile import load_profile
 from features.simulation import simulate
-from serving.monitored import FALSE_DISCOVERIES
+from serving.models.monitored import FALSE_DISCOVERIES
 from training.monitoring.coverage import SILENT, arrivals_by_measure, arrivals_by_unit, artefacts, holes
 from training.monitoring.drift import Drift, Series, drifts
 from training.monitoring.inputs import measure_series

@@ -25,7 +25,7 @@ from serving.access.tables import AuditRow
 from serving.database import open_database, transaction
 from serving.decisions.flags import raise_flags
 from serving.decisions.tables import Flag, Review
-from serving.lists import ScoredList, ScoredPerson, store_list
+from serving.scored.lists import ScoredList, ScoredPerson, store_list
 
 JINGXING = Path(sys.executable).parent / "jingxing"
 REVIEWERS, FLAGS = 10, 100

@@ -26,7 +26,7 @@ from serving.access.tables import Account
 from serving.app import create_app
 from serving.commands import chosen_models
 from serving.database import open_database, transaction
-from serving.scoring import score_into_store
+from serving.scored.scoring import score_into_store
 from serving.tables import Facts
 from training.dataset import training_set
 from training.fitting import fit

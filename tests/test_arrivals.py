@@ -13,12 +13,12 @@ from features.errors import Refusal
 from features.histories.ingest import ingest
 from features.histories.store import load_histories, quarantined
 from features.profile import load_profile
-from serving import uploads
 from serving.access.tables import AuditRow
 from serving.app import create_app
-from serving.arrived import FORCE, Arrived, arrived
+from serving.arrivals import uploads
+from serving.arrivals.arrived import FORCE, Arrived, arrived
+from serving.arrivals.uploads import Sent, take_in
 from serving.database import open_database, transaction
-from serving.uploads import Sent, take_in
 from serving.words import WORDS
 from tests.serving_fixtures import signed_in_client
 

@@ -24,7 +24,13 @@ from tests.serving_fixtures import signed_in_client
 HERE = Path(serving.__file__).parent
 OURS = [*(HERE / "assessed").glob("*.py"), HERE / "api" / "assessment.py", HERE / "pages" / "assessment.py",
         HERE / "pages" / "cockpit.py", HERE / "pages" / "assessed_frame.py"]  # fmt: skip
-FORBIDDEN = {"serving.queries", "serving.lists", "serving.scoring", "serving.units", "serving.recommendations"}
+FORBIDDEN = {
+    "serving.scored.queries",
+    "serving.scored.lists",
+    "serving.scored.scoring",
+    "serving.scored.units",
+    "serving.scored.recommendations",
+}
 FORBIDDEN_NAMES = {"Score", "Batch", "Reasons", "Facts", "RecommendationRow", "SupersededList"}
 
 

@@ -26,7 +26,7 @@ from serving.cli import main
 from serving.database import open_database, transaction
 from serving.decisions.consents import withdraw
 from serving.decisions.objections import Against, Contested, contest
-from serving.queries import batch_of, entries
+from serving.scored.queries import batch_of, entries
 from serving.tables import Table
 from tests.test_objections import WANG
 from tests.test_reviews import JUNE, listed

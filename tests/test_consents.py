@@ -19,17 +19,17 @@ from serving.access.audit import Actor, faults
 from serving.access.roles import Role
 from serving.access.sight import WHOLE, Sight
 from serving.access.tables import AuditRow
+from serving.answers.problems import Problem
 from serving.database import open_database, transaction
 from serving.decisions import consents
 from serving.decisions.consents import basis_of, give, withdraw
 from serving.decisions.rescored import rescore_withdrawn
 from serving.decisions.tables import Consent, Rescored
-from serving.problems import Problem
-from serving.queries import batch_of, entries, person_risks
-from serving.replay import past_list, replay
-from serving.seen import health_groups
+from serving.months.replay import past_list, replay
+from serving.persons.seen import health_groups
+from serving.persons.timeline import timeline
+from serving.scored.queries import batch_of, entries, person_risks
 from serving.tables import Score
-from serving.timeline import timeline
 from tests.forces import force, random_tables
 from tests.reference import end_of, reference_rows
 from tests.serving_fixtures import last_month

@@ -18,11 +18,11 @@ from serving.access.caller import COOKIE
 from serving.access.first import MARK, first_accounts
 from serving.access.roles import Role
 from serving.access.tables import Account, AuditRow, SignedIn
+from serving.answers.headers import AtHome
+from serving.answers.logs import JsonLines
 from serving.app import create_app
 from serving.cli import main
 from serving.database import open_database, transaction
-from serving.headers import AtHome
-from serving.logs import JsonLines
 from serving.pages.door import local
 from serving.running import tell_first
 from serving.settings import Settings
@@ -325,7 +325,7 @@ def test_a_request_leaves_one_line_without_its_address(client, caplog):
     person = client.get("/api/v1/risk-lists/burnout?limit=1").json()["entries"][0]
     with caplog.at_level(logging.INFO, logger="serving"):
         client.get(f"/officers/{person['officer_id']}?unit={person['unit']}")
-    (line,) = [record for record in caplog.records if record.name == "serving.headers"]
+    (line,) = [record for record in caplog.records if record.name == "serving.answers.headers"]
     assert line.told["route"] == "/officers/{officer_id}"
     assert (line.told["status"], line.told["role"]) == (200, "wellness")
     text = JsonLines().format(line)

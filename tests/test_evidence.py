@@ -8,10 +8,10 @@ import pytest
 
 from features.engine import feature_rows
 from features.months import parse_month
-from serving import queries
 from serving.access.sight import WHOLE
 from serving.app import create_app
 from serving.database import open_database, transaction
+from serving.scored import queries
 from serving.tables import Score
 from tests.serving_fixtures import signed_in_client
 from tests.training_force import SmallForce, small_force

@@ -17,6 +17,7 @@ from serving.access.audit import Actor, faults
 from serving.access.roles import Role
 from serving.access.sight import Sight
 from serving.access.tables import AuditRow
+from serving.answers.problems import Kind, Problem
 from serving.app import create_app
 from serving.assessed.storing import store_assessment
 from serving.database import open_database, transaction
@@ -29,7 +30,6 @@ from serving.mentoring.proposals import matched, propose
 from serving.mentoring.reading import pairs_seen
 from serving.mentoring.recent import recent
 from serving.mentoring.tables import MentoringRound, Mentorship, MentorshipStep, SaidNo, Unmatched
-from serving.problems import Kind, Problem
 from serving.tables import Batch, Score
 from tests.serving_fixtures import last_month, signed_in_client
 

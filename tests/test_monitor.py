@@ -11,13 +11,13 @@ from sqlalchemy import func, select
 
 from features.errors import Refusal
 from features.months import month_end, month_text, parse_month
-from serving import monitored
 from serving.api.metrics import exposition
 from serving.app import create_app
 from serving.cli import main
 from serving.database import open_database, transaction
-from serving.monitor import monitor, monitor_into_store
-from serving.monitored import CHECK, HOLD, STABLE, UNJUDGED
+from serving.models import monitored
+from serving.models.monitor import monitor, monitor_into_store
+from serving.models.monitored import CHECK, HOLD, STABLE, UNJUDGED
 from serving.tables import MonitorFindingRow, MonitorRun
 from tests.serving_fixtures import last_month, signed_in_client
 from tests.training_force import small_force

@@ -22,11 +22,16 @@ from serving.access.accounts import NewAccount, account_named, add_account
 from serving.access.audit import SYSTEM, Actor, faults
 from serving.access.roles import Role
 from serving.access.tables import AuditRow
+from serving.answers.problems import Kind, Problem
 from serving.cli import main
 from serving.database import open_database, transaction
 from serving.decisions.publishing import altered, beside, digest_of, list_of, missing, publish, published_of
 from serving.decisions.tables import Delivery, Flag, Published
-from serving.lists import (
+from serving.models.monitored import HOLD, MonitoredMonth, store_month
+from serving.months.month_commands import month as month_command
+from serving.months.notices import SIGNATURE, deliveries_of, mark_seen, notice_settings, send_notices, unseen
+from serving.months.replay import past_list, replay
+from serving.scored.lists import (
     PersonFacts,
     Recommendation,
     ScoredList,
@@ -35,11 +40,6 @@ from serving.lists import (
     store_list,
     store_recommendations,
 )
-from serving.monitored import HOLD, MonitoredMonth, store_month
-from serving.month_commands import month as month_command
-from serving.notices import SIGNATURE, deliveries_of, mark_seen, notice_settings, send_notices, unseen
-from serving.problems import Kind, Problem
-from serving.replay import past_list, replay
 from serving.tables import Facts, RecommendationRow, Score, SupersededList
 from tests.serving_fixtures import last_month
 

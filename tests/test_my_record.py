@@ -15,7 +15,7 @@ from serving.decisions.consents import basis_of
 from serving.decisions.held import held_of
 from serving.decisions.help import waiting
 from serving.decisions.tables import Flag, Objection, Rescored
-from serving.queries import batch_of, entries
+from serving.scored.queries import batch_of, entries
 from serving.words import WORDS, percent
 from tests.serving_fixtures import signed_in_client
 

@@ -11,6 +11,7 @@ from serving.access.audit import Actor, faults
 from serving.access.roles import Role
 from serving.access.sight import WHOLE, Sight
 from serving.access.tables import AuditRow
+from serving.answers.problems import Kind, Problem
 from serving.app import create_app
 from serving.database import open_database, transaction
 from serving.decisions.consents import withdraw
@@ -32,11 +33,10 @@ from serving.decisions.reruns import in_force, rerun
 from serving.decisions.rescored import rescore_withdrawn
 from serving.decisions.reviews import Decision, Verdict, decide
 from serving.decisions.tables import Flag, Rescored
-from serving.problems import Kind, Problem
-from serving.queries import batch_of, person_risks
-from serving.replay import past_list
-from serving.rerun import as_of_now, without_records
-from serving.seen import health_groups
+from serving.months.replay import past_list
+from serving.months.rerun import as_of_now, without_records
+from serving.persons.seen import health_groups
+from serving.scored.queries import batch_of, person_risks
 from serving.tables import Batch
 from tests.serving_fixtures import last_month, signed_in_client
 from tests.test_reviews import JUNE, listed

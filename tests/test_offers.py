@@ -17,6 +17,7 @@ from serving.access.audit import Actor, faults
 from serving.access.roles import Role
 from serving.access.sight import Sight
 from serving.access.tables import Account, AuditRow
+from serving.answers.problems import Kind, Problem
 from serving.app import create_app
 from serving.assessed.storing import store_assessment
 from serving.database import open_database, transaction
@@ -25,7 +26,6 @@ from serving.mentoring.tables import MentoringRound, Mentorship, MentorshipStep,
 from serving.offers.ledger import ingest_ledger, ledger_events
 from serving.offers.life import Decided, Step, counted, decide, may_decide, offers_seen
 from serving.offers.raising import raise_offers
-from serving.problems import Kind, Problem
 from serving.rest.tables import RestEntry, RestPlan
 from serving.tables import RecommendationRow
 from tests.serving_fixtures import last_month, signed_in_client

@@ -16,9 +16,9 @@ from serving.app import create_app
 from serving.assessed.storing import store_assessment
 from serving.charts import Event, timeline_chart
 from serving.database import open_database, transaction
-from serving.first_words import first_words
+from serving.persons.first_words import first_words
+from serving.persons.timeline import MONTHS, timeline
 from serving.tables import Batch
-from serving.timeline import MONTHS, timeline
 from tests.serving_fixtures import last_month, signed_in_client
 
 DECLINE, BURNOUT = "/api/v1/risk-lists/efficiency_decline", "/api/v1/risk-lists/burnout"

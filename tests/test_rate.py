@@ -15,9 +15,9 @@ from serving.access.rates import Rates
 from serving.access.repeated import Once
 from serving.access.roles import Permission, Role
 from serving.access.tables import AuditRow
+from serving.answers.problems import Problem
 from serving.app import create_app
 from serving.database import transaction
-from serving.problems import Problem
 from serving.sessions import Writing
 from serving.settings import Settings
 from tests.serving_fixtures import HERE

@@ -16,15 +16,15 @@ from features.histories.ingest import ingest
 from features.histories.store import load_histories
 from features.histories.versions import VERSIONS_KEPT, keep_version, known_digest, under
 from features.months import NO_DAY, last_day, month_end, month_of_day, month_text, parse_month
-from serving import lists, queries
 from serving.access.audit import Actor
 from serving.access.sight import WHOLE
 from serving.cli import main
 from serving.database import open_database, transaction
 from serving.decisions.publishing import publish
-from serving.lists import RUNS_KEPT, store_list
-from serving.replay import change_between, past_list, replay
-from serving.scoring import score_into_store
+from serving.months.replay import change_between, past_list, replay
+from serving.scored import lists, queries
+from serving.scored.lists import RUNS_KEPT, store_list
+from serving.scored.scoring import score_into_store
 from serving.tables import Batch, ProfileRow, Score, SupersededList
 from tests.forces import random_force
 from tests.store_fixtures import postgres_address, store, store_url

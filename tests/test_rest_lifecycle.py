@@ -16,8 +16,8 @@ from features.rest_rules import RestRules
 from serving.access.audit import Actor, faults
 from serving.access.sight import WHOLE
 from serving.access.tables import AuditRow
+from serving.answers.problems import Kind, Problem
 from serving.database import transaction
-from serving.problems import Kind, Problem
 from serving.rest.asking import Asked, PlanRequest, asked_again
 from serving.rest.days import Blackout, Calendar, Days, next_monday
 from serving.rest.kinds import kinds_of

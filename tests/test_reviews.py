@@ -11,12 +11,12 @@ from sqlalchemy import func, select
 from features.months import month_end, parse_month
 from serving.access.audit import Actor, faults
 from serving.access.tables import AuditRow
+from serving.answers.problems import Kind, Problem
 from serving.database import transaction
 from serving.decisions.flags import flag_of, flags_of, raise_flags
 from serving.decisions.reviews import Decision, Verdict, agreeing, decide, feedback_by_measure, give_feedback
 from serving.decisions.tables import Flag, Review
-from serving.lists import ScoredList, ScoredPerson, store_list
-from serving.problems import Kind, Problem
+from serving.scored.lists import ScoredList, ScoredPerson, store_list
 from serving.tables import Batch
 
 JUNE = parse_month("2024-06")
@@ -145,7 +145,7 @@ from serving.access.audit import Actor
 from serving.database import open_database, transaction
 from serving.decisions.reviews import Decision, Verdict, decide
 from serving.decisions.tables import Flag
-from serving.problems import Problem
+from serving.answers.problems import Problem
 
 url, name = sys.argv[1:]
 engine = open_database(Path("."), url)

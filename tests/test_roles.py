@@ -21,7 +21,7 @@ from serving.access.tables import AuditRow
 from serving.app import create_app
 from serving.assessed.storing import store_assessment
 from serving.database import open_database, transaction
-from serving.queries import batch_of
+from serving.scored.queries import batch_of
 from serving.tables import Batch, Reasons, Score
 from tests.serving_fixtures import HERE, an_officer, signed_in_client
 

@@ -22,10 +22,10 @@ from features.months import month_of_day
 from serving.access.caller import COOKIE, HEADER
 from serving.access.credentials import csrf_token
 from serving.access.roles import Role
+from serving.answers.document import document
 from serving.app import create_app
 from serving.assessed.storing import store_assessment
 from serving.database import open_database, transaction
-from serving.document import document
 from tests.serving_fixtures import an_officer, sign_in
 
 EXAMPLES = int(os.environ.get("JINGXING_SCHEMA_EXAMPLES", "2"))

@@ -12,10 +12,10 @@ from sqlalchemy import event, inspect, text
 from features.engine import feature_rows
 from features.histories.tables import event_table
 from features.months import month_end, month_text
+from serving.answers.problems import Kind
 from serving.app import create_app
+from serving.arrivals.given import Event, Posting, given_histories
 from serving.database import open_database, transaction
-from serving.given import Event, Posting, given_histories
-from serving.problems import Kind
 from tests.serving_fixtures import HERE, last_month, signed_in_client
 from training.dataset import training_set
 from training.models.scoring import scored

@@ -9,7 +9,7 @@ from features.assessment.ground.assessable import assessable
 from features.assessment.ground.levels import monthly_scores
 from features.assessment.leaders import leaders
 from features.profile import load_profile
-from serving.recommendations import Flag, Leader, Situation, recommend, situations
+from serving.scored.recommendations import Flag, Leader, Situation, recommend, situations
 from tests.serving_fixtures import last_month
 
 PROFILE = load_profile("gongan")

@@ -11,12 +11,12 @@ from sqlalchemy import func, select
 
 from features.errors import Refusal
 from features.months import month_text
-from serving import queries
 from serving.access.sight import WHOLE
 from serving.cli import main
 from serving.commands import chosen_models
 from serving.database import open_database, transaction
-from serving.scoring import check_month, score_into_store
+from serving.scored import queries
+from serving.scored.scoring import check_month, score_into_store
 from serving.tables import Batch, Score
 from tests.serving_fixtures import last_month
 from training.models.scoring import score_cohort

@@ -10,11 +10,11 @@ from sqlalchemy import func, select
 
 from features.errors import Refusal
 from features.months import month_end, parse_month
-from serving import queries
 from serving.access.sight import WHOLE
 from serving.database import migrate, open_database, transaction
 from serving.effects.tables import ExpectedBenefit
-from serving.lists import (
+from serving.scored import queries
+from serving.scored.lists import (
     PersonFacts,
     Recommendation,
     ScoredList,

@@ -15,13 +15,13 @@ from serving.access.audit import Actor, faults
 from serving.access.sight import WHOLE
 from serving.access.tables import AuditRow
 from serving.app import create_app
-from serving.changes import changes
 from serving.database import open_database, transaction
 from serving.decisions.publishing import list_of
 from serving.decisions.reviews import Decision, Verdict, decide
 from serving.decisions.tables import Feedback, Flag, HelpRequest, Published, Review
-from serving.exports import as_csv, as_xlsx
-from serving.lists import ScoredList, ScoredPerson, store_list
+from serving.scored.changes import changes
+from serving.scored.exports import as_csv, as_xlsx
+from serving.scored.lists import ScoredList, ScoredPerson, store_list
 from tests.accept_reviewers import Service, crowd, free_port, prepared
 from tests.serving_fixtures import last_month, signed_in_client
 

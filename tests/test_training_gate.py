@@ -15,8 +15,8 @@ from features.errors import Refusal
 from features.histories.ingest import ingest
 from features.months import last_day
 from features.policy import Policy
-from serving.champions import Champions
 from serving.commands import chosen_models
+from serving.models.champions import Champions
 from tests.training_force import MEASURES, RISKS, SETTINGS, small_force
 from training.dataset import training_set, with_early_labels
 from training.fitting import fit

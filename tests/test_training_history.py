@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from features.errors import Refusal
-from serving.champions import Champions
+from serving.models.champions import Champions
 from tests.training_force import small_force
 from training.dataset import training_set
 from training.fitting import fit

@@ -12,13 +12,13 @@ from sqlalchemy import select
 from features.engine import feature_rows
 from features.histories.tables import histories
 from features.months import month_text, parse_month
-from serving import queries
-from serving import units as figures
 from serving.access.sight import WHOLE
 from serving.app import create_app
 from serving.database import open_database, transaction
-from serving.scoring import explained, names_needed, score_into_store
-from serving.shares import scored_units, verdict
+from serving.scored import queries
+from serving.scored import units as figures
+from serving.scored.scoring import explained, names_needed, score_into_store
+from serving.scored.shares import scored_units, verdict
 from serving.tables import Score, UnitShareRow
 from tests.serving_fixtures import last_month, signed_in_client
 from tests.test_pages_browser import SERIOUS, WIDTHS, _fits, _opened, address, browser

@@ -9,10 +9,10 @@ from features.errors import Refusal
 from features.histories.store import load_histories, load_some
 from features.months import first_day
 from serving.access.tables import AuditRow
-from serving.champions import Champions
 from serving.database import transaction
+from serving.models.champions import Champions
+from serving.persons.what_if import _live, eased, what_if
 from serving.tables import Batch, Score
-from serving.what_if import _live, eased, what_if
 from tests.serving_fixtures import last_month
 
 

@@ -14,8 +14,8 @@ from serving.access.audit import Actor, record
 from serving.access.roles import PERMISSIONS_OF, Permission, Role
 from serving.access.sight import Sight
 from serving.access.tables import Account, SignedIn
+from serving.answers.problems import Kind, Problem
 from serving.database import transaction
-from serving.problems import Kind, Problem
 from serving.sessions import Database
 
 COOKIE = "jingxing"

@@ -8,8 +8,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.access import credentials
 from serving.access.caller import COOKIE
+from serving.answers.problems import Kind, reply
 from serving.database import transaction
-from serving.problems import Kind, reply
 
 LARGE = 256 * 1024
 """Bytes: no form of a page is larger."""

@@ -4,8 +4,8 @@ from typing import Any
 
 from fastapi import Depends, Request
 
-from serving.headers import LOOPBACK
-from serving.problems import Kind, Problem
+from serving.answers.headers import LOOPBACK
+from serving.answers.problems import Kind, Problem
 
 NOT_HERE = "Probes answer this machine only; start with --open-probes for others. 探测接口仅限本机访问。"
 

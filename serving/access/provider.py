@@ -20,7 +20,7 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from serving.access.tables import ProviderAttempt
-from serving.problems import Kind, Problem
+from serving.answers.problems import Kind, Problem
 from serving.settings import Provider
 
 ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")

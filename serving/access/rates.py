@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from serving.problems import Kind, Problem
+from serving.answers.problems import Kind, Problem
 
 
 class Rates:

@@ -13,8 +13,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from serving.access.caller import TheCaller
+from serving.answers.problems import Kind, Problem
 from serving.decisions.tables import Repeated
-from serving.problems import Kind, Problem
 
 KEPT = dt.timedelta(hours=48)
 ANOTHER = "This Idempotency-Key was used for another request. 此 Idempotency-Key 已用于另一请求。"

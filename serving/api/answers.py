@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from serving.queries import Entry, PersonRisk, holds
-from serving.seen import Seen
+from serving.persons.seen import Seen
+from serving.scored.queries import Entry, PersonRisk, holds
 from serving.tables import Batch, RecommendationRow
 from serving.words import same
 

@@ -9,12 +9,12 @@ from features.errors import Refusal
 from features.months import parse_month
 from serving.access.caller import Caller, TheCaller, looked, needs
 from serving.access.roles import Permission
+from serving.answers.problems import Kind, Problem, problem_answers
 from serving.api.answers import Answer
 from serving.api.people import OfficerId
 from serving.assessed import reading
 from serving.assessed.opening import behind
 from serving.assessed.tables import AssessmentHead
-from serving.problems import Kind, Problem, problem_answers
 from serving.sessions import AsOf, Database
 
 Rows = list[dict[str, Any]]

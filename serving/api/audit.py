@@ -10,8 +10,8 @@ from serving.access.caller import needs
 from serving.access.roles import Permission
 from serving.access.tables import AuditHead, AuditRow
 from serving.access.trail import Wanted, how_many, trail
+from serving.answers.problems import Kind, problem_answers
 from serving.api.answers import Answer, Text
-from serving.problems import Kind, problem_answers
 from serving.sessions import Database
 
 MOST = 500

@@ -7,9 +7,9 @@ from fastapi import APIRouter
 
 from serving.access.caller import TheCaller, needs
 from serving.access.roles import Permission
+from serving.answers.problems import Kind, Problem, problem_answers
 from serving.api.answers import Answer
 from serving.effects.reading import effects_at, months_told, tracked_at
-from serving.problems import Kind, Problem, problem_answers
 from serving.sessions import AsOf, Database
 
 NOTHING = "No effect has been told for this month. 该月尚无成效估计。"

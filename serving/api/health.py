@@ -9,10 +9,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from serving.access.caller import needs
 from serving.access.probes import probed
 from serving.access.roles import Permission
+from serving.answers.problems import Kind, Problem, problem_answers
 from serving.api.answers import Answer
-from serving.champions import Champions
 from serving.database import transaction
-from serving.problems import Kind, Problem, problem_answers
+from serving.models.champions import Champions
 
 router = APIRouter(tags=["health"])
 

@@ -10,13 +10,13 @@ from sqlalchemy.orm import Session
 from features.histories.store import load_roster
 from serving.access.caller import Caller, TheCaller, needs
 from serving.access.roles import Permission
+from serving.answers.problems import Kind, Problem, problem_answers
 from serving.api.answers import Answer
 from serving.mentoring import lifecycle
 from serving.mentoring.lifecycle import Decided, Outcome, Step
 from serving.mentoring.proposals import propose
 from serving.mentoring.reading import MOST, Pair, pair_seen, pairs_seen, unmatched_seen, whole_force
 from serving.mentoring.tables import MentoringRound
-from serving.problems import Kind, Problem, problem_answers
 from serving.sessions import AsOf, Database, Writing, as_of_of
 
 LARGEST_ID = 2**31 - 1

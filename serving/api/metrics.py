@@ -5,10 +5,10 @@ from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 from sqlalchemy.orm import Session
 
-from serving import monitored
 from serving.access.caller import needs
 from serving.access.probes import probed
 from serving.access.roles import Permission
+from serving.models import monitored
 from serving.sessions import Database
 from serving.tables import MonitorRun
 

@@ -7,9 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from serving.access.caller import TheCaller, needs
 from serving.access.roles import Permission
+from serving.answers.problems import Kind, Problem, problem_answers
 from serving.api.answers import Answer, Text
-from serving.problems import Kind, Problem, problem_answers
-from serving.promotions import known_version, promote, registry_of, roll_back
+from serving.models.promotions import known_version, promote, registry_of, roll_back
 from training.registry.gate import Criterion
 from training.registry.history import Entry, Production
 from training.registry.registry import NotPromoted, Registry, Version

@@ -13,13 +13,13 @@ from serving.access.caller import Caller, TheCaller, needs
 from serving.access.repeated import Asked, Once
 from serving.access.roles import Permission
 from serving.access.sight import Sight
+from serving.answers.problems import Kind, Problem, problem_answers
 from serving.api.answers import Answer, Moment
 from serving.database import transaction
 from serving.decisions import objections, reruns
 from serving.decisions.held import held_of
 from serving.decisions.objections import Against, Contested, Decided, Outcome
 from serving.decisions.tables import Objection
-from serving.problems import Kind, Problem, problem_answers
 from serving.sessions import Database, Writing
 
 router = APIRouter(prefix="/api/v1/objections", tags=["objections"])

@@ -8,15 +8,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from features.histories.store import load_roster
-from serving import queries
 from serving.access.caller import Caller, TheCaller, needs
 from serving.access.roles import Permission
+from serving.answers.problems import Kind, Problem, problem_answers
 from serving.api.answers import Answer
 from serving.mentoring.tables import Offer
 from serving.offers import life
 from serving.offers.life import Decided, Step
 from serving.offers.raising import KINDS, offer_by_hand
-from serving.problems import Kind, Problem, problem_answers
+from serving.scored import queries
 from serving.sessions import Database, Writing
 
 LARGEST_ID = 2**31 - 1

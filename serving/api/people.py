@@ -4,12 +4,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
 
-from serving import queries
 from serving.access.caller import Caller, TheCaller, looked, needs
 from serving.access.roles import Permission
+from serving.answers.problems import Kind, Problem, problem_answers
 from serving.api.answers import Offers, Officer, offer_of, officer_risk_of
-from serving.problems import Kind, Problem, problem_answers
-from serving.seen import Known
+from serving.persons.seen import Known
+from serving.scored import queries
 from serving.sessions import AsOf, Database
 
 OfficerId = Annotated[str, Path(examples=["021457"])]

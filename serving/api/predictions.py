@@ -11,12 +11,12 @@ from features.months import month_end, parse_month
 from features.profile import Profile
 from serving.access.caller import needs
 from serving.access.roles import Permission
+from serving.answers.problems import Kind, Problem, problem_answers
 from serving.api.answers import Answer, Reason, reason_of
-from serving.champions import Champions
-from serving.given import Event, Given, Posting, given_histories
-from serving.problems import Kind, Problem, problem_answers
-from serving.queries import points_per_unit
-from serving.scoring import reason_of as stored_reason
+from serving.arrivals.given import Event, Given, Posting, given_histories
+from serving.models.champions import Champions
+from serving.scored.queries import points_per_unit
+from serving.scored.scoring import reason_of as stored_reason
 from training.models.scoring import ScoredCohort, score_cohort
 
 router = APIRouter(prefix="/api/v1/predictions", tags=["predictions"])

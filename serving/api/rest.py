@@ -9,10 +9,10 @@ from pydantic import Field
 from features.months import month_end, parse_month
 from serving.access.caller import Caller, TheCaller, needs
 from serving.access.roles import Permission
+from serving.answers.problems import Kind, Problem, problem_answers
 from serving.api.answers import Answer, Text
 from serving.api.reviews import LARGEST_ID, Given, Id, Key, Month, Words
 from serving.database import transaction
-from serving.problems import Kind, Problem, problem_answers
 from serving.rest import lifecycle, reading
 from serving.rest.asking import LONGEST, PlanRequest
 from serving.rest.days import Blackout

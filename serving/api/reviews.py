@@ -7,15 +7,16 @@ from fastapi import APIRouter, BackgroundTasks, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
-from serving import notices, queries
 from serving.access.caller import Caller, TheCaller, needs
 from serving.access.repeated import Once
 from serving.access.roles import Permission
+from serving.answers.problems import Kind, Problem, problem_answers
 from serving.api.answers import Answer, Moment
 from serving.decisions import publishing, reviews, seen
 from serving.decisions.reviews import Decision
 from serving.decisions.tables import Flag, Review
-from serving.problems import Kind, Problem, problem_answers
+from serving.months import notices
+from serving.scored import queries
 from serving.sessions import Database, Writing, as_of_of
 
 LARGEST_ID = 2**31 - 1

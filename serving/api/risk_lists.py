@@ -9,15 +9,15 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from serving import queries
 from serving.access.caller import TheCaller, needs
 from serving.access.roles import Permission
 from serving.access.sight import Sight
+from serving.answers.problems import Kind, Problem, problem_answers
 from serving.api.answers import RiskList, Text, entry_of, unranked_of
 from serving.decisions.publishing import published_of
 from serving.decisions.seen import reviewed_purposes
 from serving.decisions.tables import Flag, Published, Rescored
-from serving.problems import Kind, Problem, problem_answers
+from serving.scored import queries
 from serving.sessions import AsOf, Database
 from serving.tables import Batch
 

@@ -12,16 +12,16 @@ from sqlalchemy.orm import Session
 from features.errors import Refusal
 from features.months import month_of
 from features.profile import Profile
-from serving import queries
 from serving.access.audit import record
 from serving.access.caller import Caller, TheCaller, needs, refused
 from serving.access.roles import Permission
+from serving.answers.problems import Kind, Problem, problem_answers
 from serving.api.answers import Answer
-from serving.champions import Champions
 from serving.database import transaction
-from serving.problems import Kind, Problem, problem_answers
+from serving.models.champions import Champions
+from serving.persons.what_if import Room, Score, WhatIf, what_if
+from serving.scored import queries
 from serving.sessions import Database, as_of_of
-from serving.what_if import Room, Score, WhatIf, what_if
 from serving.words import same
 
 router = APIRouter(prefix="/api/v1/officers", tags=["people"])

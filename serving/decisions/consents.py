@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 
 from features.histories.bases import Span, write_bases
 from serving.access.audit import Actor, record
+from serving.answers.problems import Kind, Problem
 from serving.decisions.tables import Consent
-from serving.problems import Kind, Problem
 from serving.tables import Batch
 
 HEALTH = "health"

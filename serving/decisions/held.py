@@ -11,7 +11,7 @@ from features.histories.store import load_officer
 from features.histories.tables import Histories
 from features.months import NO_DAY, month_of, month_text
 from features.profile import Profile
-from serving.rerun import record_name
+from serving.months.rerun import record_name
 
 EPOCH = dt.date(1970, 1, 1)
 MONTHS = 12

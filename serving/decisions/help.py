@@ -8,9 +8,9 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from serving.access.audit import Actor, record
+from serving.answers.problems import Kind, Problem
 from serving.decisions.flags import ALIVE, flag_of
 from serving.decisions.tables import Flag, HelpRequest
-from serving.problems import Kind, Problem
 from serving.tables import Batch
 
 LONGEST = 4000

@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 
 from serving.access.audit import Actor, record
 from serving.access.sight import Sight
+from serving.answers.problems import Kind, Problem
 from serving.decisions.tables import Flag, Objection, Review
-from serving.problems import Kind, Problem
 from serving.tables import Batch, Score
 
 SHORTEST, LONGEST = 4, 4000

@@ -12,10 +12,10 @@ from sqlalchemy.orm import Session
 
 from serving.access.audit import Actor, record
 from serving.access.tables import AuditRow
+from serving.answers.problems import Kind, Problem
 from serving.decisions.tables import Published
-from serving.lists import set_aside_value
-from serving.monitored import HOLD, run_of
-from serving.problems import Kind, Problem
+from serving.models.monitored import HOLD, run_of
+from serving.scored.lists import set_aside_value
 from serving.tables import Batch, SupersededList
 
 SHORTEST_REASON = 10

@@ -11,16 +11,16 @@ from features.errors import Refusal
 from features.months import month_end, month_of
 from serving.access.audit import SYSTEM
 from serving.access.sight import Sight
+from serving.answers.problems import Kind, Problem
 from serving.database import transaction
 from serving.decisions.objections import OPEN, Outcome, keep_rerun, upheld_records
 from serving.decisions.rescored import keep
 from serving.decisions.standing import OBJECTION, corrected, lapsed
 from serving.decisions.tables import Objection
-from serving.problems import Kind, Problem
-from serving.queries import batch_of
-from serving.replay import PastList, past_list
-from serving.rerun import without_records
-from serving.seen import health_groups, hidden_groups, shown_reasons
+from serving.months.replay import PastList, past_list
+from serving.months.rerun import without_records
+from serving.persons.seen import health_groups, hidden_groups, shown_reasons
+from serving.scored.queries import batch_of
 from serving.tables import Batch, Reasons, Score
 
 TOLD = 5

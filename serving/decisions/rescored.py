@@ -19,8 +19,8 @@ from serving.database import transaction
 from serving.decisions.objections import upheld_records
 from serving.decisions.standing import CONSENT
 from serving.decisions.tables import Consent, Rescored
-from serving.replay import PastList, past_list
-from serving.rerun import PersonScore, as_of_now
+from serving.months.replay import PastList, past_list
+from serving.months.rerun import PersonScore, as_of_now
 from serving.tables import Batch, Score
 
 

@@ -10,8 +10,8 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from serving.access.audit import Actor, record
+from serving.answers.problems import Kind, Problem
 from serving.decisions.tables import Feedback, Flag, Review
-from serving.problems import Kind, Problem
 
 SHORTEST_REASON = 4
 AGREEING_OVER = 100

@@ -9,11 +9,11 @@ from sqlalchemy.orm import Session
 
 from serving.access.roles import Field, Role
 from serving.access.sight import Sight
+from serving.answers.problems import Kind, Problem
 from serving.decisions.flags import flags_of
 from serving.decisions.reviews import Decision
 from serving.decisions.tables import Feedback, Flag, HelpRequest, Review
-from serving.problems import Kind, Problem
-from serving.seen import hidden_groups, number_of
+from serving.persons.seen import hidden_groups, number_of
 from serving.tables import Batch, Score
 
 STATUS_WORDS = {"open": "status_open", "acted": "status_acted", "watched": "status_watched",

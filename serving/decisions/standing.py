@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from serving.decisions.tables import Consent, Rescored
-from serving.seen import health_groups, shown_reasons
+from serving.persons.seen import health_groups, shown_reasons
 from serving.tables import Batch, Reasons, Score
 
 CONSENT, OBJECTION = "consent", "objection"

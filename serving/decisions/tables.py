@@ -134,7 +134,7 @@ class Rescored(Table):
     """consent (withdrawn) or objection (upheld)."""
     at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True))
     score: Mapped[dict[str, Any]]
-    """probability, low, high, rank, evidence, model_version, contributions, strongest (serving.rerun)."""
+    """probability, low, high, rank, evidence, model_version, contributions, strongest (serving.months.rerun)."""
 
 
 class HelpRequest(Table):

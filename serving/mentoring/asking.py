@@ -13,7 +13,7 @@ from features.months import month_of, month_text
 from serving.assessed.tables import AssessedPerson, AssessedRow, AssessmentHead
 from serving.decisions.tables import Flag
 from serving.mentoring.tables import KeptApart, Mentorship, SaidNo
-from serving.queries import holds
+from serving.scored.queries import holds
 from serving.tables import Batch, Facts, Reasons, Score
 
 LIVING = ("offered", "accepted", "running")

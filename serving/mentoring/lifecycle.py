@@ -9,9 +9,9 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from serving.access.audit import Actor, record
+from serving.answers.problems import Kind, Problem
 from serving.mentoring.asking import apart, refusing
 from serving.mentoring.tables import KeptApart, Mentorship, MentorshipStep, SaidNo
-from serving.problems import Kind, Problem
 
 LONGEST_NOTE = 2000
 

@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 
 from serving.access.roles import SCOPE_OF, Reach
 from serving.access.sight import Sight
+from serving.answers.problems import Kind, Problem
 from serving.mentoring.lifecycle import steps_of
 from serving.mentoring.tables import MentoringRound, Mentorship, MentorshipStep, Unmatched
-from serving.problems import Kind, Problem
 from serving.tables import Words
 from serving.words import same
 

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from serving.access.audit import Actor, record
 from serving.access.roles import Role
 from serving.access.sight import Sight
+from serving.answers.problems import Kind, Problem
 from serving.mentoring.tables import Offer, OfferStep
-from serving.problems import Kind, Problem
 
 
 class Step(StrEnum):

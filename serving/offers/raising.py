@@ -13,7 +13,7 @@ from features.profile import Profile
 from serving.access.audit import SYSTEM, Actor, record
 from serving.assessed.tables import AssessedRow, AssessmentHead
 from serving.mentoring.tables import Offer, OfferStep
-from serving.queries import holds
+from serving.scored.queries import holds
 from serving.tables import Batch, Facts, Reasons, RecommendationRow, Words
 from serving.words import both
 

@@ -12,8 +12,8 @@ from serving.access import accounts, credentials
 from serving.access.caller import TheCaller, needs
 from serving.access.roles import PERMISSIONS_OF, Permission, Role
 from serving.access.tables import Account, Token
+from serving.answers.problems import Kind, Problem
 from serving.pages.frame import Reader, page
-from serving.problems import Kind, Problem
 from serving.sessions import Database, Writing
 
 OWN = "Nobody closes the own account: ask another administrator. 不能停用自己的账号，请由其他管理员操作。"

@@ -13,15 +13,15 @@ from features.profile import Profile
 from serving.access.audit import record
 from serving.access.caller import Caller, TheCaller, needs
 from serving.access.roles import Permission
-from serving.arrived import FORCE, Arrived, arrived
-from serving.arrived_charts import arrived_chart
+from serving.answers.headers import LARGEST_UPLOAD
+from serving.answers.problems import Kind, Problem
+from serving.arrivals.arrived import FORCE, Arrived, arrived
+from serving.arrivals.arrived_charts import arrived_chart
+from serving.arrivals.uploads import Sent, take_in
 from serving.database import transaction
 from serving.decisions.objections import to_correct
-from serving.headers import LARGEST_UPLOAD
 from serving.pages.frame import Reader, page
-from serving.problems import Kind, Problem
 from serving.sessions import Database
-from serving.uploads import Sent, take_in
 
 Size = Literal["wide", "narrow"]
 LISTED = 200

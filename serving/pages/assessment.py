@@ -7,11 +7,11 @@ from fastapi.responses import Response
 
 from serving.access.caller import TheCaller, needs
 from serving.access.roles import Permission
+from serving.answers.problems import Kind, Problem
 from serving.api.assessment import head_or_problem, report_or_problem
 from serving.assessed import reading
 from serving.pages.assessed_frame import assessed_page, empty_page
 from serving.pages.frame import Reader
-from serving.problems import Kind, Problem
 from serving.sessions import AsOf, Database
 from serving.words import say
 

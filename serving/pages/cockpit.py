@@ -8,13 +8,13 @@ from fastapi.responses import Response
 
 from serving.access.caller import TheCaller, needs
 from serving.access.roles import Permission
+from serving.answers.problems import Kind, Problem
 from serving.api.assessment import SMALL, head_or_problem, opened_or_problem, report_or_problem
 from serving.assessed import reading
 from serving.assessed.pictures import force_chart, months_chart
 from serving.decisions.objections import a_year_ago, counts
 from serving.pages.assessed_frame import assessed_page, empty_page, saying
 from serving.pages.frame import Reader
-from serving.problems import Kind, Problem
 from serving.sessions import AsOf, Database
 
 Size = Literal["wide", "narrow"]

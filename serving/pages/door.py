@@ -11,8 +11,8 @@ from serving.access import accounts, credentials
 from serving.access.caller import COOKIE, TheCaller, needs, same_site
 from serving.access.roles import Permission
 from serving.access.tables import Account
+from serving.answers.problems import Kind
 from serving.pages.frame import PASSWORD, SIGN_IN, Reader, page
-from serving.problems import Kind
 from serving.sessions import Writing
 
 router = APIRouter(include_in_schema=False)

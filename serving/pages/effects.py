@@ -9,12 +9,12 @@ from fastapi.responses import Response
 from features.months import month_end, parse_month
 from serving.access.caller import TheCaller, needs
 from serving.access.roles import Permission
+from serving.answers.problems import Kind, Problem
 from serving.effects import sentences
 from serving.effects.pictures import Estimate, overview_chart, study_chart, tracked_chart
 from serving.effects.reading import effect_by_id, effects_at, months_told, tracked_at
 from serving.effects.tables import EffectRow, TrackedFigure
 from serving.pages.frame import Language, Reader, page
-from serving.problems import Kind, Problem
 from serving.sessions import AsOf, Database
 from serving.words import WORDS, month_name, say
 

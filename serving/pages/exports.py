@@ -5,13 +5,13 @@ from typing import Literal
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from serving import exports, queries
 from serving.access.audit import record
 from serving.access.caller import TheCaller, needs
 from serving.access.roles import Field, Permission
+from serving.answers.problems import Kind, Problem
 from serving.decisions.seen import flags_seen
 from serving.pages.frame import Reader
-from serving.problems import Kind, Problem
+from serving.scored import exports, queries
 from serving.sessions import AsOf, Writing
 from serving.words import month_name
 

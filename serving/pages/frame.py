@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from serving import words
 from serving.access.caller import Caller
 from serving.access.roles import Permission
-from serving.problems import Kind
+from serving.answers.problems import Kind
 
 Language = Literal["zh", "en"]
 COOKIE = "lang"

@@ -10,17 +10,17 @@ from fastapi.responses import FileResponse, RedirectResponse, Response
 from sqlalchemy.orm import Session
 
 from features.statistics import FEWEST
-from serving import queries, units
 from serving.access.caller import Caller, MaybeCaller, TheCaller, needs
 from serving.access.roles import Permission
 from serving.access.sight import Sight
-from serving.changes import changes
+from serving.answers.problems import Kind, Problem
 from serving.decisions.publishing import published_of
 from serving.decisions.reviews import agreeing
 from serving.decisions.seen import STATUS_WORDS, asking, progress
-from serving.notices import unseen
+from serving.months.notices import unseen
 from serving.pages.frame import Reader, home_of, page
-from serving.problems import Kind, Problem
+from serving.scored import queries, units
+from serving.scored.changes import changes
 from serving.sessions import AsOf, Database
 from serving.tables import Batch
 

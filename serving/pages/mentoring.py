@@ -8,6 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from serving.access.caller import TheCaller, needs
 from serving.access.roles import Permission
+from serving.answers.problems import Kind, Problem
 from serving.api.mentoring import LARGEST_ID, take_step
 from serving.mentoring import lifecycle
 from serving.mentoring.fit import PARTS
@@ -15,7 +16,6 @@ from serving.mentoring.lifecycle import Decided, Outcome, Step
 from serving.mentoring.proposals import propose
 from serving.mentoring.reading import newest_round, pair_seen, pairs_seen, unmatched_seen, whole_force
 from serving.pages.frame import Reader, page
-from serving.problems import Kind, Problem
 from serving.sessions import Database, Writing, as_of_of
 
 PLACE = "/mentorships"

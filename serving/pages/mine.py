@@ -8,11 +8,12 @@ from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.orm import Session
 
 from features.profile import Profile
-from serving import charts, queries
+from serving import charts
 from serving.access.caller import Caller, TheCaller, needs
 from serving.access.looking import who_looked
 from serving.access.roles import Permission
 from serving.access.sight import Sight
+from serving.answers.problems import Kind, Problem
 from serving.api.objections import NO_NUL, NewObjection, RecordName, contested
 from serving.assessed import reading
 from serving.decisions import consents, help, objections, reruns, rescored
@@ -22,7 +23,7 @@ from serving.decisions.standing import corrected
 from serving.offers.life import offers_seen
 from serving.pages.codes import CODES, key_of
 from serving.pages.frame import Reader, page
-from serving.problems import Kind, Problem
+from serving.scored import queries
 from serving.sessions import Database, Writing
 
 MINE = "/my-record"

@@ -9,13 +9,13 @@ from fastapi.responses import FileResponse, RedirectResponse, Response
 from features.months import month_end, parse_month
 from features.names import group_label
 from features.profile import Profile
-from serving import model_charts
 from serving.access.caller import TheCaller, needs
 from serving.access.roles import Permission
+from serving.answers.problems import Kind, Problem
 from serving.decisions.reviews import feedback_by_measure
+from serving.models import model_charts
+from serving.models.promotions import known_version, promote, registry_of, roll_back
 from serving.pages.frame import Language, Reader, page
-from serving.problems import Kind, Problem
-from serving.promotions import known_version, promote, registry_of, roll_back
 from serving.sessions import Database
 from serving.words import WORDS, day_name, month_name, say
 from training.cards.model_card import document

@@ -6,12 +6,12 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from features.months import month_end, parse_month
-from serving import monitor_charts, monitored
 from serving.access.caller import needs
 from serving.access.roles import Permission
-from serving.monitored import FALSE_DISCOVERIES, UNJUDGED
+from serving.answers.problems import Kind, Problem
+from serving.models import monitor_charts, monitored
+from serving.models.monitored import FALSE_DISCOVERIES, UNJUDGED
 from serving.pages.frame import Reader, page
-from serving.problems import Kind, Problem
 from serving.sessions import AsOf, Database
 from serving.tables import MonitorFindingRow, MonitorRun
 from serving.words import month_name, number, percent, say

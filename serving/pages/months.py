@@ -7,18 +7,19 @@ from fastapi import APIRouter, BackgroundTasks, Form, Request
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.orm import Session
 
-from serving import notices, queries
 from serving.access.caller import TheCaller, needs
 from serving.access.roles import Permission
 from serving.access.sight import Sight
+from serving.answers.problems import Kind, Problem
 from serving.decisions import publishing
 from serving.decisions.seen import progress
 from serving.decisions.tables import Delivery, Published
-from serving.monitored import run_of
+from serving.models.monitored import run_of
+from serving.months import notices
 from serving.pages.door import local
 from serving.pages.frame import Reader, page
 from serving.pages.reviews import Key, Number, Words
-from serving.problems import Kind, Problem
+from serving.scored import queries
 from serving.sessions import Database, Writing, as_of_of
 from serving.tables import Batch, MonitorRun
 

@@ -11,6 +11,7 @@ from features.errors import Refusal
 from features.histories.store import stored_profile
 from serving.access.caller import Caller, TheCaller, looked, needs
 from serving.access.roles import Field, Permission
+from serving.answers.problems import Kind, Problem
 from serving.api.objections import NO_NUL, decided
 from serving.decisions import help, objections, reruns
 from serving.decisions.held import Record, held_of
@@ -18,7 +19,6 @@ from serving.decisions.objections import LONGEST, SHORTEST, Decided, Outcome
 from serving.decisions.tables import HelpRequest, Objection
 from serving.pages.codes import key_of
 from serving.pages.frame import Reader, page
-from serving.problems import Kind, Problem
 from serving.sessions import Database, Writing
 
 OBJECTIONS = "/objections"

@@ -9,16 +9,17 @@ from fastapi.responses import Response
 from sqlalchemy.orm import Session
 
 from features.months import month_end, month_of, parse_month
-from serving import charts, queries
+from serving import charts
 from serving.access.caller import TheCaller, looked, needs
 from serving.access.roles import Permission
 from serving.access.sight import Sight
+from serving.answers.problems import Kind, Problem
 from serving.pages.frame import Reader, page
 from serving.pages.person_parts import parts
-from serving.problems import Kind, Problem
-from serving.seen import number_of
+from serving.persons.seen import number_of
+from serving.persons.timeline import LANES, MONTHS, lanes, timeline
+from serving.scored import queries
 from serving.sessions import AsOf, Database
-from serving.timeline import LANES, MONTHS, lanes, timeline
 from serving.words import say
 
 Size = Literal["wide", "narrow"]

@@ -18,12 +18,12 @@ from serving.decisions.publishing import published_of
 from serving.decisions.reviews import reviews_of
 from serving.decisions.seen import feedback_rows, flags_seen
 from serving.decisions.tables import Flag, Published, Review
-from serving.first_words import first_words
 from serving.pages.assessed_frame import signed
-from serving.queries import PersonRisk, holds
-from serving.seen import Known, Seen, number_of
+from serving.persons.first_words import first_words
+from serving.persons.seen import Known, Seen, number_of
+from serving.persons.timeline import LANES, Happened, timeline
+from serving.scored.queries import PersonRisk, holds
 from serving.tables import ProfileRow, RecommendationRow
-from serving.timeline import LANES, Happened, timeline
 
 HELP = "action"
 FOLLOWED = 5

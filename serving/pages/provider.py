@@ -9,9 +9,9 @@ from serving.access import accounts, credentials
 from serving.access.caller import needs
 from serving.access.provider import OwnProvider
 from serving.access.roles import Permission
+from serving.answers.problems import Kind, Problem
 from serving.pages.door import entered, local
 from serving.pages.frame import SIGN_IN, problem_page
-from serving.problems import Kind, Problem
 from serving.sessions import Writing
 
 COOKIE = "jingxing-provider"

@@ -12,22 +12,22 @@ from sqlalchemy.orm import Session
 from features.errors import Refusal
 from features.histories.store import stored_profile
 from features.months import month_end, parse_month
-from serving import queries
 from serving.access.caller import Caller, TheCaller, needs
 from serving.access.roles import Permission
 from serving.access.sight import Sight
+from serving.answers.problems import Kind, Problem
 from serving.api.rest import NO_PLAN
 from serving.api.reviews import LARGEST_ID
 from serving.database import transaction
 from serving.decisions.publishing import published_of
 from serving.pages.frame import Language, Reader, page
-from serving.problems import Kind, Problem
 from serving.rest import lifecycle, reading
 from serving.rest.asking import LONGEST, PlanRequest, calendar_of
 from serving.rest.days import Blackout
 from serving.rest.lifecycle import Change, Decision
 from serving.rest.reading import ANY, Rest
 from serving.rest.tables import RestPlan
+from serving.scored import queries
 from serving.sessions import Database
 from serving.words import say
 

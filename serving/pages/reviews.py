@@ -5,13 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from serving import queries
 from serving.access.caller import TheCaller, needs
 from serving.access.roles import Permission
 from serving.decisions import reviews, seen
 from serving.decisions.reviews import Decision
 from serving.pages.door import local
 from serving.pages.frame import Reader, page
+from serving.scored import queries
 from serving.sessions import Database, Writing, as_of_of
 
 LARGEST_ID = 2**31 - 1

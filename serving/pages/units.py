@@ -5,11 +5,11 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from serving import queries, units
 from serving.access.caller import TheCaller, needs
 from serving.access.roles import Permission
+from serving.answers.problems import Kind, Problem
 from serving.pages.frame import Reader, page
-from serving.problems import Kind, Problem
+from serving.scored import queries, units
 from serving.sessions import AsOf, Database
 from serving.tables import Batch, UnitShareRow
 from serving.words import joined, percent, say

@@ -7,9 +7,9 @@ from fastapi.responses import Response
 
 from serving.access.caller import TheCaller, needs
 from serving.access.roles import Permission
+from serving.answers.problems import Kind, Problem
 from serving.api.what_if import Asked, asked_of, lever_label
 from serving.pages.frame import Reader, page
-from serving.problems import Kind, Problem
 from serving.sessions import AsOf, Database
 
 router = APIRouter(prefix="/officers/{officer_id}/what-if", include_in_schema=False)

@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session, undefer
 from features.errors import Refusal
 from features.histories.store import stored_profile
 from features.months import month_end, month_of
+from serving.answers.problems import Kind, Problem
 from serving.database import transaction
-from serving.problems import Kind, Problem
 from serving.rest.days import Blackout, Calendar, next_monday
 from serving.rest.kinds import KindOfRest, kinds_of
 from serving.rest.solver.problem import Ints, RestProblem

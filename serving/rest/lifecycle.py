@@ -12,8 +12,8 @@ from sqlalchemy import Engine, select, text, update
 from sqlalchemy.orm import Session
 
 from serving.access.audit import Actor, record
+from serving.answers.problems import Kind, Problem
 from serving.database import transaction
-from serving.problems import Kind, Problem
 from serving.rest.asking import PlanRequest, asked, asked_again, calendar_of
 from serving.rest.outcome import Outcome, outcome
 from serving.rest.storing import new_plan, set_entries, store_outcome

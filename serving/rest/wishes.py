@@ -10,7 +10,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from features.errors import Refusal
-from serving import queries
 from serving.access.sight import WHOLE
 from serving.effects.reading import Benefit, benefits
 from serving.rest.days import Calendar
@@ -18,6 +17,7 @@ from serving.rest.kinds import KindOfRest
 from serving.rest.solver.problem import Flags, Floats, Ints, RestProblem
 from serving.rest.standing import Standing, Texts
 from serving.rest.tables import RestEntry
+from serving.scored import queries
 from serving.tables import Score
 
 EPOCH = dt.date(1970, 1, 1)

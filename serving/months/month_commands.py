@@ -11,8 +11,8 @@ from features.months import month_end, parse_month
 from serving.access.audit import Actor
 from serving.commands import DB, chosen_models, tell_top
 from serving.database import open_database
-from serving.month import MonthList, lists_of, publish_month, run_month, send_all, steps_of_month
-from serving.scoring import check_month
+from serving.months.month import MonthList, lists_of, publish_month, run_month, send_all, steps_of_month
+from serving.scored.scoring import check_month
 from training.registry.history import os_user
 from training.registry.registry import Registry
 

@@ -37,7 +37,7 @@ def config(level: str = "INFO") -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"lines": {"()": "serving.logs.JsonLines"}},
+        "formatters": {"lines": {"()": "serving.answers.logs.JsonLines"}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "lines"}},
         "root": {"level": "WARNING", "handlers": ["stderr"]},
         "loggers": {OURS: {"level": level}, "uvicorn": {"level": "WARNING"}},

@@ -7,8 +7,8 @@ from fastapi import Request
 from features.errors import Refusal
 from serving.access.audit import record
 from serving.access.caller import Caller
+from serving.answers.problems import Kind, Problem
 from serving.database import transaction
-from serving.problems import Kind, Problem
 from training.registry.history import Entry
 from training.registry.registry import NotPromoted, Registry, Version
 

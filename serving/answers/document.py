@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 
 from serving.access.caller import HEADER, Needs
 from serving.access.roles import PERMISSIONS, PERMISSIONS_OF, Permission
-from serving.problems import PROBLEM_SCHEMA, Kind
+from serving.answers.problems import PROBLEM_SCHEMA, Kind
 
 ALWAYS = (Kind.SIGN_IN, Kind.FORBIDDEN, Kind.TOO_MANY, Kind.OURS)
 """Problems that any call of a signed-in caller may meet."""

@@ -16,7 +16,7 @@ from features.histories.reading import Block
 from features.histories.tables import EVENT_COLUMNS, ROSTER_COLUMNS, Histories, histories
 from features.months import timestamps
 from features.profile import Profile
-from serving.problems import Kind, Problem
+from serving.answers.problems import Kind, Problem
 
 Id = Annotated[str, Field(min_length=1, max_length=200)]
 

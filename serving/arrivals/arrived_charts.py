@@ -8,7 +8,7 @@ import pandas as pd
 
 from features.late import Late
 from features.months import month_end, parse_month
-from serving.arrived import Counts, Hole
+from serving.arrivals.arrived import Counts, Hole
 from serving.charts import ACCENT, FONT, LINE, UP, _svg
 from serving.words import month_name, say
 

@@ -9,7 +9,7 @@ from features.console import Console, command
 from features.errors import Refusal
 from features.months import month_text, parse_month
 from serving.database import open_database, transaction
-from serving.replay import (
+from serving.months.replay import (
     DATA,
     MODEL,
     MODEL_AND_POLICY,

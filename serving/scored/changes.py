@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 
 from serving.access.sight import Sight
 from serving.decisions.standing import corrected, standing_score
-from serving.queries import holds, points_per_unit
-from serving.seen import Seen, hidden_groups, seen
+from serving.persons.seen import Seen, hidden_groups, seen
+from serving.scored.queries import holds, points_per_unit
 from serving.tables import Batch, Reasons, Score
 
 SHOWN = 10

@@ -18,8 +18,8 @@ from features.histories.tables import Histories
 from features.histories.versions import under
 from features.months import month_text
 from features.profile import Profile
-from serving.replay import PastList, histories_of
-from serving.scoring import KEPT, Explained, explained, names_needed, reason_of, rows_of
+from serving.months.replay import PastList, histories_of
+from serving.scored.scoring import KEPT, Explained, explained, names_needed, reason_of, rows_of
 from training.models.risk_model import RiskModel
 from training.registry.registry import Registry
 

@@ -15,9 +15,9 @@ from features.months import month_of_day, month_text, parse_month
 from features.names import group_of
 from features.profile import Profile
 from serving.database import transaction
-from serving.findings import FAR_OFF, Teller, drift_figures, ordered, verdict
-from serving.monitored import FALSE_DISCOVERIES, STABLE, UNJUDGED, Finding, MonitoredMonth, store_month
-from serving.scoring import check_month
+from serving.models.findings import FAR_OFF, Teller, drift_figures, ordered, verdict
+from serving.models.monitored import FALSE_DISCOVERIES, STABLE, UNJUDGED, Finding, MonitoredMonth, store_month
+from serving.scored.scoring import check_month
 from serving.tables import Words
 from training.judging.metrics import MODEL
 from training.models.risk_model import RiskModel

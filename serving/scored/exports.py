@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from features.late import Late
 from serving.decisions.seen import STATUS_WORDS
 from serving.decisions.tables import Flag
-from serving.queries import Entry, holds
+from serving.scored.queries import Entry, holds
 from serving.tables import Batch
 from serving.words import joined, say
 

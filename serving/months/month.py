@@ -15,11 +15,11 @@ from serving.access.audit import Actor
 from serving.assessed.storing import consented, store_assessment
 from serving.database import transaction
 from serving.decisions.publishing import SHORTEST_REASON, beside, held_back, list_of, publish, published_of
-from serving.monitor import monitor_into_store
-from serving.monitored import MonitoredMonth
-from serving.notices import notice_settings, send_notices
+from serving.models.monitor import monitor_into_store
+from serving.models.monitored import MonitoredMonth
+from serving.months.notices import notice_settings, send_notices
 from serving.offers.raising import raise_offers
-from serving.scoring import by_whose_word, score_into_store
+from serving.scored.scoring import by_whose_word, score_into_store
 from training.models.risk_model import RiskModel
 from training.models.scoring import ScoredCohort
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from serving.access.roles import Field
 from serving.access.sight import Sight
+from serving.answers.problems import Kind, Problem
 from serving.decisions.seen import flags_seen, with_status
 from serving.decisions.standing import (
     corrected,
@@ -20,9 +21,19 @@ from serving.decisions.standing import (
     standing_strongest,
 )
 from serving.decisions.tables import Flag
-from serving.kept import Kept
-from serving.problems import Kind, Problem
-from serving.seen import Known, Seen, Why, health_groups, hidden_groups, known, number_of, seen, shown_reasons, why
+from serving.persons.seen import (
+    Known,
+    Seen,
+    Why,
+    health_groups,
+    hidden_groups,
+    known,
+    number_of,
+    seen,
+    shown_reasons,
+    why,
+)
+from serving.scored.kept import Kept
 from serving.tables import Batch, Facts, Reasons, RecommendationRow, Score
 
 

@@ -16,9 +16,9 @@ from features.histories.versions import VERSIONS_KEPT, known_digest, stored_vers
 from features.months import month_end, month_text
 from features.profile import Profile
 from serving.access.sight import WHOLE
-from serving.lists import KEPT_COLUMNS, RUNS_KEPT, contributions_digest, set_aside_value
-from serving.queries import batch_of
-from serving.scoring import Explained, explained, names_needed, rows_of
+from serving.scored.lists import KEPT_COLUMNS, RUNS_KEPT, contributions_digest, set_aside_value
+from serving.scored.queries import batch_of
+from serving.scored.scoring import Explained, explained, names_needed, rows_of
 from serving.tables import Batch, ProfileRow, SupersededList
 from training.models.risk_model import RiskModel
 from training.registry.registry import Registry

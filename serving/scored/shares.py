@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from features.histories.tables import Histories
 from features.names import parse_name
 from features.profile import Profile
-from serving.lists import ScoredUnit
+from serving.scored.lists import ScoredUnit
 from serving.words import number
 from training.models.split import Carried, UnitShare
 

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.logs import TOLD
-from serving.problems import Kind, reply
+from serving.answers.logs import TOLD
+from serving.answers.problems import Kind, reply
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from features.engine import FeatureRows, feature_rows
 from features.histories.tables import Histories
 from features.names import group_label
 from features.profile import Action, Profile, Text
-from serving.lists import WELLNESS, Recommendation
+from serving.scored.lists import WELLNESS, Recommendation
 from serving.words import LANGUAGES, both, joined, percent, same, say
 
 ANSWERS_PER_RISK = 2

@@ -24,7 +24,8 @@ from features.profile import Profile
 from serving.database import transaction
 from serving.decisions.flags import raise_flags
 from serving.decisions.tables import Published
-from serving.lists import (
+from serving.persons.records import MONTHS_DRAWN, Records, records
+from serving.scored.lists import (
     PersonFacts,
     ScoredList,
     ScoredPerson,
@@ -32,10 +33,9 @@ from serving.lists import (
     store_list,
     store_recommendations,
 )
-from serving.queries import holds
-from serving.recommendations import NOTEWORTHY, Flag, Situation, recommend, situations
-from serving.records import MONTHS_DRAWN, Records, records
-from serving.shares import scored_units
+from serving.scored.queries import holds
+from serving.scored.recommendations import NOTEWORTHY, Flag, Situation, recommend, situations
+from serving.scored.shares import scored_units
 from serving.tables import Batch, Reasons, Score
 from training.models.reasons import Reason, told_names
 from training.models.risk_model import Array, RiskModel, Rows, Scores

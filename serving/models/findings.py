@@ -7,7 +7,7 @@ from typing import Any
 from features.months import month_end, month_text
 from features.names import group_label
 from features.profile import Profile
-from serving.monitored import CHECK, HOLD, WATCH, Finding, Kind
+from serving.models.monitored import CHECK, HOLD, WATCH, Finding, Kind
 from serving.tables import Words
 from serving.words import both, month_name, number, percent, points, say
 from training.monitoring.coverage import Artefact, Hole

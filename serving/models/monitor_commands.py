@@ -9,9 +9,9 @@ from features.histories.store import load_histories
 from features.months import month_text, parse_month
 from serving.commands import AS_OF, DB, chosen_models, has_champion
 from serving.database import open_database
-from serving.monitor import monitor_into_store
-from serving.monitored import UNJUDGED, MonitoredMonth
-from serving.scoring import by_whose_word
+from serving.models.monitor import monitor_into_store
+from serving.models.monitored import UNJUDGED, MonitoredMonth
+from serving.scored.scoring import by_whose_word
 from serving.words import say
 from training.registry.registry import Registry
 

@@ -8,11 +8,11 @@ from sqlalchemy import ColumnElement, false, func, select
 from sqlalchemy.orm import Session
 
 from features.statistics import FEWEST
-from serving import queries
 from serving.access.roles import Field
 from serving.access.sight import Sight
-from serving.lists import PARTS
-from serving.seen import Seen
+from serving.persons.seen import Seen
+from serving.scored import queries
+from serving.scored.lists import PARTS
 from serving.tables import Batch, Score, UnitShareRow
 
 MOST_PEOPLE = 1000

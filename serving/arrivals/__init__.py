@@ -1,0 +1,1 @@
+"""Histories on their way in: uploads, requests, and what arrived."""

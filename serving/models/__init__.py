@@ -1,0 +1,1 @@
+"""The served models: champions, promotion, and their monitor."""

@@ -1,0 +1,1 @@
+"""What a person's page shows: records, timeline, what-if, words for a conversation."""

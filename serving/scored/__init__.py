@@ -1,0 +1,1 @@
+"""The scored lists: made, kept, read, compared and exported."""

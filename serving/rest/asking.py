@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +94,7 @@ def asked(engine: Engine, home: Path, request: PlanRequest) -> Asked:
     with transaction(engine, writes=False) as session:
         others = running(session, calendar)
         found = wishes_of(session, now, kinds)
-        found = _only(found, _not_granted(found, now.officer_id.tolist(), kinds, others))
+        found = found.only(_not_granted(found, now.officer_id.tolist(), kinds, others))
     granted = [kind.places for kind in kinds if kind.risk and kind.places is not None]
     labels = {
         key: post.label.model_dump() if post.label else {"zh": key, "en": key} for key, post in profile.posts.items()
@@ -140,7 +140,7 @@ def asked_again(session: Session, plan_id: int, *, rights_first: bool = False) -
     pin = np.array([-1 if row.pin is None else row.pin for row in rows], dtype=np.int64)
     others = running(session, calendar, besides=plan_id)
     free = _not_granted(wishes, staff.officer_id.tolist(), kinds, others)
-    wishes, pin = _only(wishes, free), pin[free]
+    wishes, pin = wishes.only(free), pin[free]
     return plan, Asked(calendar, kinds, plan.quota, plan.slack, staff, others, wishes, pin, rights_first, plan.posts)
 
 
@@ -199,10 +199,6 @@ def _not_granted(
     given = {(entry.officer_id, entry.kind) for entry in entries}
     pairs = zip(wishes.officer.tolist(), wishes.kind.tolist(), strict=True)
     return np.array([(officers[officer], kinds[kind].key) not in given for officer, kind in pairs], dtype=bool)
-
-
-def _only(wishes: Wishes, chosen: npt.NDArray[np.bool_]) -> Wishes:
-    return replace(wishes, **{name: column[chosen] for name, column in vars(wishes).items()})
 
 
 def _numbers(values: list[float | None]) -> npt.NDArray[np.float64]:

@@ -7,8 +7,8 @@ import click
 
 from features.console import Console, command
 from features.errors import Refusal
-from features.histories.store import current_version
-from features.months import month_end, parse_month
+from features.histories.reach import stored_reach
+from features.months import month_end, month_of, parse_month
 from serving.access.audit import SYSTEM
 from serving.access.sight import WHOLE
 from serving.database import open_database, transaction
@@ -52,7 +52,7 @@ def _rest(
         as_of=month_end(parse_month(as_of)), quota=quota, places=dict(map(_places, places)), weeks=weeks, slack=slack,
         blackouts=tuple(map(_blackout, blackout)), rights_first=postpone,
     )  # fmt: skip
-    current_version(console.home)  # a home without histories is refused before a store is made in it
+    stored_reach(console.home).check_months(month_of(request.as_of))  # before a store is made where no histories are
     engine = open_database(console.home, db)
     plan_id, found = make_plan(engine, console.home, SYSTEM, request)
     if found.conflict is not None:

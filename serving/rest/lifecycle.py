@@ -11,10 +11,12 @@ from pathlib import Path
 from sqlalchemy import Engine, select, text, update
 from sqlalchemy.orm import Session
 
+from features.histories.store import stored_profile
 from serving.access.audit import Actor, record
 from serving.answers.problems import Kind, Problem
 from serving.database import transaction
 from serving.rest.asking import PlanRequest, asked, asked_again, calendar_of
+from serving.rest.lots import with_lots
 from serving.rest.outcome import Outcome, outcome
 from serving.rest.storing import new_plan, set_entries, store_outcome
 from serving.rest.tables import RestDecision, RestEntry, RestPlan, RestWish
@@ -65,7 +67,8 @@ def make_plan(engine: Engine, home: Path, actor: Actor, request: PlanRequest) ->
 
     A Refusal says what is missing: histories, a list of the month, kinds of rest.
     """
-    found = outcome(asked(engine, home, request))
+    everyone, width = asked(engine, home, request), stored_profile(home).settings.policy.randomised_band
+    found = outcome(with_lots(engine, actor, request, asked=everyone, width=width))
     with transaction(engine) as session:
         plan = new_plan(session, actor.name, request, found)
         told = {

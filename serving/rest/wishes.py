@@ -43,6 +43,10 @@ class Wishes:
     def __len__(self) -> int:
         return len(self.officer)
 
+    def only(self, chosen: Flags) -> "Wishes":
+        """Return some of them."""
+        return replace(self, **{name: column[chosen] for name, column in vars(self).items()})
+
 
 @dataclass(frozen=True)
 class Staff:

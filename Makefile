@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 
-.PHONY: demo test lint bench accept lock clean
+.PHONY: demo test lint bench accept screenshots lock clean
 .DEFAULT_GOAL := demo
 
 # The environment: made once, remade when the pinned requirements change.
@@ -44,6 +44,10 @@ bench: $(VENV)/ready
 # Each issue's acceptance table: what takes longer than CI allows.
 accept: $(VENV)/ready
 	@$(BIN)/python -m tests.accept $(ARGS)
+
+# Every page in both languages at both widths, as pictures in screenshots/ (needs Chromium; of the demo's home, where there is one).
+screenshots: $(VENV)/ready
+	@$(BIN)/python -m tests.screenshots $(ARGS)
 
 clean:
 	rm -rf .venv .venv-* var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

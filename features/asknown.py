@@ -5,6 +5,7 @@ nothing else. `KnownCube` walks the months in order and holds only that, so that
 """
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,25 +29,39 @@ class Lifetimes:
     died: Ints
     value: Floats
 
+    def take(self, rows: npt.NDArray[Any] | slice) -> "Lifetimes":
+        """Return those of the chosen rows."""
+        return Lifetimes(self.born[rows], self.died[rows], self.value[rows])
+
 
 def lifetimes(events: Events) -> Lifetimes:
     """Return when each row counts and its value: an empty one is 1, or in a correction retracts.
 
     A correction is a row whose event_id had an earlier ``recorded_on``; it ends the life of the row before.
     """
-    born = month_of_day(events.recorded)
-    died = np.full(len(events), NEVER, dtype=np.int32)
-    value = np.where(np.isnan(events.value), 1.0, events.value)
-    named = np.bincount(events.event + 1)[1:]  # -1 is no event_id
-    several = np.flatnonzero((events.event >= 0) & (named > 1)[events.event]) if (named > 1).any() else NOBODY
+    life = _uncorrected(events)
+    several = _corrected(events)
     order = several[np.lexsort((events.recorded[several], events.event[several]))]
     same = np.diff(events.event[order], prepend=-2) == 0
     later = np.flatnonzero(same)
-    died[order[later - 1]] = born[order[later]]
-    retraction = np.zeros(len(events), dtype=bool)
-    retraction[order[later]] = np.isnan(events.value[order[later]])
-    died[retraction] = born[retraction]
-    return Lifetimes(born, died, value)
+    life.died[order[later - 1]] = life.born[order[later]]
+    retracted = order[later][np.isnan(events.value[order[later]])]
+    life.died[retracted] = life.born[retracted]
+    return life
+
+
+def _uncorrected(events: Events) -> Lifetimes:
+    """When rows count that no other row ends."""
+    value = np.where(np.isnan(events.value), 1.0, events.value)
+    return Lifetimes(month_of_day(events.recorded), np.full(len(events), NEVER, dtype=np.int32), value)
+
+
+def _corrected(events: Events) -> Cells:
+    """The rows whose event_id comes again."""
+    named = np.bincount(events.event + 1)[1:]  # -1 is no event_id
+    if not (named > 1).any():
+        return NOBODY
+    return np.flatnonzero((events.event >= 0) & (named > 1)[events.event])
 
 
 @dataclass(frozen=True)
@@ -81,6 +96,41 @@ def credits(profile: Profile, events: Events, value: Floats) -> Credits:
     return Credits(position, month, value[position] / length[position], month == end[position], length[position] > 1)
 
 
+@dataclass(frozen=True)
+class Export:
+    """The rows of some officers, 0 to ``officers`` - 1, when each counts, and the month with which cubes begin."""
+
+    rows: Rows
+    officers: int
+    base: int
+
+    @classmethod
+    def of(cls, given: Histories, last_month: int) -> "Export":
+        """Return all rows."""
+        rows = _rows(given.profile, given.events, lifetimes(given.events))
+        return cls(rows, len(given.officers), _base_month(given, last_month))
+
+
+class Parted:
+    """The rows of histories for one range of officers at a time; what rows need of each other is found once."""
+
+    def __init__(self, given: Histories, last_month: int) -> None:
+        self.profile, self.base, self.events = given.profile, _base_month(given, last_month), given.events
+        self.life = lifetimes(given.events) if len(_corrected(given.events)) else None
+        """When rows count; None where no row is corrected, and each part finds it alone."""
+        officer = given.events.officer
+        if (officer[1:] < officer[:-1]).any():
+            order = np.argsort(officer, kind="stable")  # rows of a cell keep their order
+            self.events, self.life = given.events.take(order), self.life and self.life.take(order)
+
+    def export(self, first: int, after: int) -> Export:
+        """Return the rows of the officers from ``first`` up to ``after``."""
+        chosen = slice(*np.searchsorted(self.events.officer, np.array([first, after], dtype=np.int32)))
+        events = self.events.take(chosen)
+        rows = _rows(self.profile, events, self.life.take(chosen) if self.life else _uncorrected(events))
+        return Export(rows._replace(officer=rows.officer - np.int32(first)), after - first, self.base)
+
+
 class KnownCube:
     """Everything known by a month, for all officers: advance it month by month, then read.
 
@@ -94,14 +144,16 @@ class KnownCube:
     are made anew each time.
     """
 
-    def __init__(self, given: Histories, *, last_month: int) -> None:
+    def __init__(self, given: Histories, *, last_month: int, export: "Export | None" = None) -> None:
+        """An ``export`` holds the rows of some officers, which are numbered as it says; else all are taken."""
+        export = export or Export.of(given, last_month)
         self.profile = given.profile
-        self.base = _base_month(given, last_month)
+        self.base = export.base
         self.months = last_month - self.base + 1
         self.now = self.base - 1
-        self._rows, self._births, source = by_birth(_rows(given), self.base, last_month)
-        self._cube = _empty_cube(given, base=self.base, months=self.months)
-        shape = (len(given.profile.measure_keys), self.months, len(given.officers))
+        self._rows, self._births, source = by_birth(export.rows, self.base, last_month)
+        self._cube = _empty_cube(given.profile, base=self.base, months=self.months, officers=export.officers)
+        shape = (len(given.profile.measure_keys), self.months, export.officers)
         self.value = self._cube.value.reshape(shape)
         counts = (self._cube.rows, self._cube.direct, self._cube.spans, self._cube.last)
         self.count, self.direct, self.spans, self.last = (cells.reshape(shape) for cells in counts)
@@ -113,11 +165,13 @@ class KnownCube:
         """Take in everything recorded up to ``month``; return the flat cells of earlier months that changed."""
         first, after = self._births[month - self.base], self._births[month - self.base + 1]
         late, anew = add_rows(self._cube, self._rows, self._again, first, after)
+        self.now = month
+        if not len(self._again):
+            return np.asarray(late)
         cells, since = self._ending
         again = np.unique(np.concatenate([anew, cells[slice(*np.searchsorted(since, [month, month + 1]))]]))
         if len(again):
             make_anew(self._cube, self._rows, self._members, again, month)
-        self.now = month
         return np.concatenate([late, again])
 
     def slot(self, month: int) -> int:
@@ -139,23 +193,19 @@ class KnownCube:
         return again, Members(every[kept], owner[kept], steps[kept]), (cell[order], rows.died[row][order])
 
 
-def _rows(given: Histories) -> Rows:
-    events, life = given.events, lifetimes(given.events)
+def _rows(profile: Profile, events: Events, life: Lifetimes) -> Rows:
     month = month_of_day(events.occurred)
     length = np.ones(len(events), dtype=np.int32)
     spread = np.flatnonzero((events.began != NO_DAY) & (events.began < events.occurred))
-    summed = np.array(
-        [given.profile.measures[key].aggregate == "sum" for key in given.profile.measure_keys], dtype=bool
-    )
+    summed = np.array([profile.measures[key].aggregate == "sum" for key in profile.measure_keys], dtype=bool)
     spread = spread[summed[events.measure[spread]]]
     length[spread] = month[spread] - month_of_day(events.began[spread]) + 1
     return Rows(events.measure, events.officer, events.occurred, month, length, life.value, life.born, life.died)
 
 
-def _empty_cube(given: Histories, *, base: int, months: int) -> Cube:
-    keys = given.profile.measure_keys
-    kind = np.array([AGGREGATES[given.profile.measures[key].aggregate] for key in keys], dtype=np.int32)
-    officers = len(given.officers)
+def _empty_cube(profile: Profile, *, base: int, months: int, officers: int) -> Cube:
+    keys = profile.measure_keys
+    kind = np.array([AGGREGATES[profile.measures[key].aggregate] for key in keys], dtype=np.int32)
     size, people = len(keys) * months * officers, len(keys) * officers
     averaged = kind == AGGREGATES["mean"]
     mean = (np.cumsum(averaged) - 1).astype(np.int32)
@@ -171,9 +221,9 @@ def _base_month(given: Histories, last_month: int) -> int:
     """The month of the first posting, or of work before it: what is recorded later moves no row of an earlier month."""
     earliest = last_month
     if len(given.postings.first):
-        earliest = min(earliest, int(month_of_day(given.postings.first.min())))
+        earliest = min(earliest, int(month_of_day(given.others.first_posting(int(given.postings.first.min())))))
     if not len(given.events):
         return earliest
-    began = np.where(given.events.began == NO_DAY, given.events.occurred, given.events.began)
-    first_event = int(month_of_day(min(int(began.min()), int(given.events.occurred.min()))))
+    began = given.events.began[given.events.began != NO_DAY] if given.events.began.max() != NO_DAY else NOBODY
+    first_event = int(month_of_day(min(int(began.min(initial=NEVER)), int(given.events.occurred.min()))))
     return max(earliest - OLDEST_MONTHS, min(first_event, earliest))

@@ -70,7 +70,7 @@ def compiled(function: Any) -> Any:
     return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
 
 
-@numba.njit(cache=True, nogil=True, inline="always", error_model="numpy")
+@compiled
 def _add(cube: Any, rows: Any, row: int, step: int) -> int:
     """Add one month's share of a row to its cell; return the flat cell, -1 where it lies after the cube."""
     length = rows.length[row]
@@ -146,8 +146,24 @@ def add_rows(cube: Any, rows: Any, again: Any, first: int, after: int) -> Any:
         size += rows.length[row]
     late, found = np.empty(size, dtype=np.int64), 0
     anew, several = np.empty(size, dtype=np.int64), 0
+    value, number, direct, days = cube.value, cube.rows, cube.direct, cube.days
+    lasts, latest, starts, kind = cube.last, cube.latest, cube.starts, cube.kind
+    measures, officers, occurred, months = rows.measure, rows.officer, rows.occurred, rows.month
+    lengths, shares, born, people = rows.length, rows.value, rows.born, np.uint64(cube.officers)
     for row in range(first, after):
-        for step in range(rows.length[row]):
+        slot, measure, officer, day = months[row] - cube.base, np.uint64(measures[row]), officers[row], occurred[row]
+        at = (measure * np.uint64(cube.months) + np.uint64(max(slot, 0))) * people + np.uint64(officer)
+        plain = lengths[row] == 1 and 0 <= slot < cube.months and kind[measure] == SUM and months[row] >= born[row]
+        if plain and not (len(again) and again[at]):  # nearly all: as `_add` has it, with all arrays at hand
+            if day > lasts[at]:
+                ever = measure * people + np.uint64(officer)
+                lasts[at], latest[ever] = day, max(latest[ever], day)
+            value[at] += shares[row]
+            number[at] += 1
+            direct[at] += 1
+            days[at] |= np.uint32(1) << np.uint32(day - starts[slot])
+            continue
+        for step in range(lengths[row]):
             if len(again):
                 cell = _cell(cube, rows, row, step)
                 if cell >= 0 and again[cell]:
@@ -155,7 +171,7 @@ def add_rows(cube: Any, rows: Any, again: Any, first: int, after: int) -> Any:
                     several += 1
                     continue
             cell = _add(cube, rows, row, step)
-            if cell >= 0 and rows.month[row] - rows.length[row] + 1 + step < rows.born[row]:
+            if cell >= 0 and months[row] - lengths[row] + 1 + step < born[row]:
                 late[found] = cell
                 found += 1
     return late[:found], anew[:several]

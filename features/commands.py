@@ -1,5 +1,7 @@
 """The commands of this floor: simulate, ingest, quarantine, features, labels."""
 
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,22 +9,24 @@ import click
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.console import Console, command
-from features.engine import feature_rows
+from features.console import Console, OutFile, command
+from features.engine import feature_names, feature_rows
 from features.errors import SHOWN, Refusal, WrongUsage
 from features.histories.ingest import ingest as take_in
+from features.histories.reach import reach_between, reach_of
 from features.histories.reading import export_size
-from features.histories.store import load_histories, quarantined
+from features.histories.store import load_histories, quarantined, stored_profile
 from features.labels import labels as label_rows
 from features.months import month_text, parse_month
+from features.parts.blocks import blocks_of
+from features.parts.passes import FeaturesOf, extent_of, shared_figures, spread_tables
+from features.parts.workers import DASK, opened
 from features.simulation import simulate as simulate_force
 from features.simulation import write_export
 
 AS_OF = click.option("--as-of", required=True, metavar="YYYY-MM", help="The month whose last day is the as-of.")
 FROM = click.option("--from", "since", metavar="YYYY-MM", help="The first as-of, for every month up to --as-of.")
-OUT = click.option(
-    "--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The Parquet file to write."
-)
+OUT = click.option("--out", required=True, type=OutFile(), help="The Parquet file to write.")
 
 
 @click.option("--officers", type=click.IntRange(min=1), required=True, help="Officers on the roster, leavers included.")
@@ -100,10 +104,14 @@ def _bad_row(row: dict[str, Any]) -> str:
 @AS_OF
 @FROM
 @OUT
-def _features(console: Console, *, as_of: str, since: str | None, out: Path) -> dict[str, Any]:
+@DASK
+def _features(console: Console, *, as_of: str, since: str | None, out: Path, dask: str | None) -> dict[str, Any]:
     """Write the feature rows of the cohort as known at each as-of."""
     months = as_of_months(as_of, since)
+    if dask:
+        return _features_in_parts(console, dask, months, out)
     given = load_histories(console.home)
+    reach_of(given).check_months(*months)
     with console.progress("Features, as-ofs", len(months)) as advance:
         rows = feature_rows(given, months, progress=advance)
     write_table(rows.frame(given), out)
@@ -119,6 +127,26 @@ def _features(console: Console, *, as_of: str, since: str | None, out: Path) -> 
 features = command("features")(_features)
 
 
+def _features_in_parts(console: Console, dask: str, months: list[int], out: Path) -> dict[str, Any]:
+    blocks = blocks_of(console.home)
+    question = FeaturesOf(tuple(months), feature_names(stored_profile(console.home)))
+    with opened(dask) as workers, console.progress("Features, blocks", 3 * len(blocks)) as advance:
+        extent = extent_of(workers, blocks)
+        reach_between(extent.event, extent.last).check_months(*months)
+        shared = shared_figures(workers, blocks, [question], extent=extent, progress=advance)
+        tables = _counted(spread_tables(workers, blocks, shared, question), advance)
+        rows = write_tables(tables, out)
+    console.say(f"Wrote {rows:,} rows of {len(question.names)} features at {len(months)} as-ofs to {out}.")
+    told = {"out": str(out), "rows": rows, "features": len(question.names), "blocks": len(blocks)}
+    return {**told, "as_ofs": [month_text(month) for month in months]}
+
+
+def _counted(tables: Iterable[pa.Table], advance: Callable[[int], None]) -> Iterator[pa.Table]:
+    for table in tables:
+        advance(1)
+        yield table
+
+
 @click.option("--risk", required=True, help="A risk of the profile.")
 @AS_OF
 @FROM
@@ -130,6 +158,7 @@ def _labels(
     """Write what became of the cohort after each as-of: 1, 0, or empty where unknown."""
     months = as_of_months(as_of, since)
     given = load_histories(console.home)
+    reach_of(given).check_months(*months)
     found = label_rows(given, risk, months, until=parse_month(until) if until else None)
     table = found.frame(given)
     write_table(table, out)
@@ -157,8 +186,19 @@ def as_of_months(as_of: str, since: str | None) -> list[int]:
 
 def write_table(table: Any, out: Path) -> None:
     """Write a DataFrame to Parquet through a temporary file, so that a killed command leaves no half file."""
+    write_tables([pa.Table.from_pandas(table, preserve_index=False)], out)
+
+
+def write_tables(tables: Iterable[pa.Table], out: Path) -> int:
+    """Write tables one after the other, as write_table does; return how many rows. Only one is held at a time."""
     if not out.parent.is_dir():
         raise Refusal(f"The folder {out.parent} does not exist.", hint="Make it first, or choose another --out.")
-    part = out.with_name(out.name + ".part")
-    pq.write_table(pa.Table.from_pandas(table, preserve_index=False), part, compression="zstd")
+    part, rows = out.with_name(out.name + ".part"), 0
+    following = iter(tables)
+    first = next(following)
+    with pq.ParquetWriter(part, first.schema, compression="zstd") as file:
+        for table in itertools.chain([first], following):
+            file.write_table(table.cast(first.schema))
+            rows += len(table)
     part.replace(out)
+    return rows

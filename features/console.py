@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import sys
+import time
 import traceback
 import uuid
 from collections.abc import Callable, Iterator
@@ -24,6 +25,15 @@ HELD = ("var/histories/current.json", "var/jingxing.db", "mlruns/mlflow.db")
 """Where one of these is, something is stored in a home."""
 
 Advance = Callable[[int], None]
+
+
+@dataclass
+class Step:
+    """One step of a long job: ``advance`` moves its bar, ``told`` is what its line says at the end."""
+
+    advance: Advance
+    told: str = ""
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,32 @@ class Console:
         with Progress(*columns, console=terminal, disable=self.json or not terminal.is_terminal) as bar:
             task = bar.add_task(label, total=total)
             yield lambda steps: bar.advance(task, steps)
+
+    @contextmanager
+    def step(self, label: str, total: int) -> Iterator[Step]:
+        """Do one step of a long job under a bar of its own; at its end a line says what came of it, and how long."""
+        began = time.monotonic()
+        with self.progress(label, total) as advance:
+            step = Step(advance)
+            yield step
+        step.seconds = time.monotonic() - began
+        self.say(f"{label}: {step.told} [{step.seconds:.1f} s]" if step.told else f"{label} [{step.seconds:.1f} s]")
+
+
+class OutFile(click.Path):
+    """A file to write: a folder to put it into can be found or made, which is said before the work and not after it."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, dir_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path; wrong usage where nothing can be written there."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        there = next(folder for folder in path.absolute().parents if folder.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK):
+            what = "nothing may be written there" if there.is_dir() else "it is a file, not a folder"
+            self.fail(f"'{path}' can't be written into {there}: {what}. Choose another file.", param, ctx)
+        return path
 
 
 def command(

@@ -5,8 +5,9 @@ deviations from the post, shrunk where an officer has few observations. Exempt t
 left out and never counted as zero.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,9 +16,10 @@ import numpy.typing as npt
 from features.asknown import KnownCube
 from features.cohort import Standing, standing
 from features.histories.tables import Floats, Histories, Ints
-from features.months import first_day, last_day
+from features.months import first_day, last_day, month_of_day
+from features.others import ALONE, FIRST, SECOND, Counts, Figures, Key, Others
 from features.profile import ASSESSED, Measure, Post, Profile, Rate
-from features.statistics import ALIKE, FEWEST, vs_peers
+from features.statistics import ALIKE, FEWEST, against, group_moments, vs_peers
 
 EXEMPT_FROM = 0.5
 """A month of which this share or more was exempt is not assessed at all."""
@@ -78,6 +80,25 @@ class PostScores:
     index: Floats
 
 
+@dataclass(frozen=True)
+class Asked:
+    """Whom to ask for the figures of everyone, and of what: the officers at hand may be a part of a force."""
+
+    others: Others
+    key: Key = ()
+
+    def within(self, part: str | int) -> "Asked":
+        """Return the same, of a part of it: a post, an indicator."""
+        return Asked(self.others, (*self.key, part))
+
+    def of(self, what: str, stage: int = FIRST) -> Callable[[Figures], Figures]:
+        """Return a function that gives everyone's figures for those of the officers at hand."""
+        return partial(self.others.figures, stage, (what, *self.key))
+
+
+NOBODY_ELSE = Asked(ALONE)
+
+
 def monthly_index(given: Histories, cube: KnownCube, months: range) -> Floats:
     """Return the index as known by ``cube.now``: [month, officer], mean 0 and SD 1 within post and month.
 
@@ -90,9 +111,10 @@ def monthly_index(given: Histories, cube: KnownCube, months: range) -> Floats:
         if not 0 <= cube.slot(month) < cube.months:
             continue
         where = standing(given, month)
-        scores = _month_scores(cube, posts, month=month, where=where)
+        asked = Asked(given.others, (min(cube.now, int(month_of_day(given.last_recorded))), month))
+        scores = _month_scores(cube, posts, month=month, where=where, asked=asked)
         members = np.flatnonzero(where.post >= 0)
-        found[row, members] = vs_peers(scores[members], where.post[members], len(posts))
+        found[row, members] = vs_peers(scores[members], where.post[members], len(posts), told=asked.of("index", SECOND))
     return found
 
 
@@ -109,15 +131,15 @@ def indicator_posts(given: Histories) -> tuple[Post, ...]:
     return tuple(post for _ in given.posts)
 
 
-def _month_scores(cube: KnownCube, posts: tuple[Post, ...], *, month: int, where: Standing) -> Floats:
+def _month_scores(cube: KnownCube, posts: tuple[Post, ...], *, month: int, where: Standing, asked: Asked) -> Floats:
     scores = np.full(cube.value.shape[2], np.nan)
     days = float(last_day(month) - first_day(month) + 1)
     exposure = exposures(cube, slot=cube.slot(month), days=days)
     for number, post in enumerate(posts):
         members = np.flatnonzero(where.post == number)
-        if len(members) >= FEWEST and post.indicators:
-            there = exposure[members]
-            found = post_scores(cube, post.at(month), slot=cube.slot(month), members=members, exposure=there)
+        if len(members) >= (FEWEST if asked.others.alone else 1) and post.indicators:
+            rules, there, mine = post.at(month), exposure[members], asked.within(number)
+            found = post_scores(cube, rules, slot=cube.slot(month), members=members, exposure=there, asked=mine)
             scores[members] = found.index
     return scores
 
@@ -140,7 +162,15 @@ def exposures(cells: Cells, *, slot: int, days: float) -> Floats:
     return np.where(share > EXEMPT_FROM, share, np.nan)
 
 
-def post_scores(cells: Cells, post: Post, *, slot: int, members: npt.NDArray[np.int64], exposure: Floats) -> PostScores:
+def post_scores(
+    cells: Cells,
+    post: Post,
+    *,
+    slot: int,
+    members: npt.NDArray[np.int64],
+    exposure: Floats,
+    asked: Asked = NOBODY_ELSE,
+) -> PostScores:
     """Return the dimension scores of a post's officers, each a weighted mean of its indicators that were observed."""
     busy = long_work(cells, post, slot=slot, members=members)
     total, dimensions = np.zeros(len(members)), np.zeros(len(members))
@@ -148,8 +178,9 @@ def post_scores(cells: Cells, post: Post, *, slot: int, members: npt.NDArray[np.
     for dimension, weights in post.indicators.items():
         score, weight = np.zeros(len(members)), np.zeros(len(members))
         for key, share in weights.items():
-            seen = observed(cells, key, slot=slot, members=members, exposure=exposure, busy=busy)
-            z = standardised(seen) * seen.reliability * direction(cells.profile, key)
+            mine = asked.within(key)
+            seen = observed(cells, key, slot=slot, members=members, exposure=exposure, busy=busy, asked=mine)
+            z = standardised(seen, asked=mine) * seen.reliability * direction(cells.profile, key)
             there = ~np.isnan(z)
             score = score + np.where(there, share * z, 0.0)
             weight = weight + np.where(there, share, 0.0)
@@ -185,10 +216,11 @@ def observed(
     members: npt.NDArray[np.int64],
     exposure: Floats,
     busy: npt.NDArray[np.bool_],
+    asked: Asked = NOBODY_ELSE,
 ) -> Observed:
     """Return an indicator (a measure or a rate) of a post's officers in one period, adjusted for exposure."""
     if key in cells.profile.settings.rates:
-        return _rate(cells, cells.profile.settings.rates[key], slot=slot, members=members)
+        return _rate(cells, cells.profile.settings.rates[key], slot=slot, members=members, asked=asked)
     number = cells.profile.measure_number[key]
     value = cells.value[number, slot, members]
     if cells.profile.measures[key].aggregate == "sum":
@@ -198,23 +230,25 @@ def observed(
     return Observed(value, count / (count + OBSERVATIONS), count.astype(np.float64))
 
 
-def _rate(cells: Cells, rate: Rate, *, slot: int, members: npt.NDArray[np.int64]) -> Observed:
+def _rate(cells: Cells, rate: Rate, *, slot: int, members: npt.NDArray[np.int64], asked: Asked) -> Observed:
     number = cells.profile.measure_number
     per = np.nan_to_num(cells.value[number[rate.per], slot, members])
     of = np.nan_to_num(cells.value[number[rate.of], slot, members])
     there = per > 0
-    usual = float(np.median(per[there])) if there.any() else 1.0
+    middle = float(asked.of("usual")(Counts.of(per[there])).medians(1)[0])
+    usual = 1.0 if np.isnan(middle) else middle
     value = np.where(there, rate.times * of / np.where(there, per, 1.0), np.nan)
     return Observed(value, per / (per + usual / OBSERVATIONS), np.where(there, per, 0.0))
 
 
-def standardised(seen: Observed) -> Floats:
+def standardised(seen: Observed, *, asked: Asked = NOBODY_ELSE) -> Floats:
     """Return standard deviations from the middle of those seen, at most EXTREME; NaN where nobody differs."""
     same = np.zeros(len(seen.value), dtype=np.int32)
-    highest, lowest = np.nanmax(seen.value, initial=-np.inf), np.nanmin(seen.value, initial=np.inf)
+    whole = asked.of("seen")(group_moments(seen.value, same, 1))
+    lowest, highest = whole.table[3, 0], whole.table[4, 0]
     if highest - lowest <= ALIKE * max(abs(highest), abs(lowest)):
         return np.full(len(seen.value), np.nan)  # nobody differs: it says nothing
-    return np.clip(vs_peers(seen.value, same, 1), -EXTREME, EXTREME)
+    return np.clip(against(seen.value, same, whole), -EXTREME, EXTREME)
 
 
 def direction(profile: Profile, key: str) -> float:

@@ -1,44 +1,37 @@
 """Feature rows: the only way to a feature value, for training and serving alike.
 
-The engine walks the months in order over a `KnownCube` and writes the rows of each as-of from what was known then.
+Tiles of officers walk through the months, each over its `KnownCube`, and write the rows of each as-of from what was
+known then; afterwards officers are set beside their peers and units.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
-from typing import Any
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features.asknown import KnownCube
-from features.cells import compiled
-from features.cohort import Cohort, cohort, first_month
+from features.asknown import KnownCube, Parted
+from features.cells import Cells
+from features.cohort import Cohort, cohort
 from features.efficiency import monthly_index
 from features.errors import Refusal
 from features.histories.tables import Floats, Histories, Ints
-from features.months import first_day, last_day, timestamps
+from features.months import last_day, timestamps
+from features.others import FIRST
 from features.profile import Profile
-from features.statistics import (
-    STATISTICS,
-    Seen,
-    followed,
-    in_a_row,
-    moments,
-    vs_peers,
-    without_self,
-)
+from features.statistics import STATISTICS, compare, moments, slope, vs_peers, without_self
+from features.tiles import DAY_WINDOW, PEER_WINDOWS, RATE_WINDOWS, TILE, Rows, TileWalk, Wanted, write_rows
 
 INDEX = "efficiency"
 INDEX_MONTHS = 12
-PEER_WINDOWS = (3, 12)
-DAY_WINDOW = 3
-RATE_WINDOWS = (3, 12)
-TILE = 4096
-"""So many officers are worked on at a time, so that their months stay in the processor's cache."""
-SQUARE, LINE = 64, 16
+KEYS_AT_ONCE = 16
+
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True)
@@ -135,267 +128,139 @@ def feature_rows(
     if not wanted:
         raise Refusal("No as-of was asked for.")
     given = given.until(wanted[-1])
-    cohorts = [cohort(given, as_of) for as_of in wanted]
-    order = np.lexsort((np.repeat(wanted, [len(c) for c in cohorts]), np.concatenate([c.officer for c in cohorts])))
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
-    values = np.empty((len(order), len(columns)), dtype=np.float32)
+    opened = feature_names(given.profile, sensitive=False)
+    making = _Making(given, Wanted(given.profile, columns, opened=opened), [cohort(given, as_of) for as_of in wanted])
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        walk, done = _Walk(given, columns, last_month=wanted[-1], threads=threads), 0
-        for members in cohorts:
-            walk.rows(members, values, place[done : done + len(members)])
-            done += len(members)
-            if progress:
-                progress(1)
-    joined = {name: np.concatenate([getattr(c, name) for c in cohorts])[order] for name in ("officer", "post", "unit")}
-    as_of = np.repeat(np.asarray(wanted, dtype=np.int32), [len(c) for c in cohorts])[order]
-    return FeatureRows(as_of=as_of, names=columns, values=values, **joined)
+        making.alone(threads, progress)
+        making.beside_others(threads)
+    making.index()
+    return making.rows(columns)
 
 
-@dataclass(frozen=True)
-class _Column:
-    """One column of a measure: its place, and how it is computed."""
+class _Making:
+    """The rows of some cohorts in the making: officers for themselves, then beside others."""
 
-    place: int
-    compute: Callable[[Seen, int], Floats]
-    window: int
-
-
-class _Walk:
-    """Advances the cube and turns what is known into the columns asked for, tile by tile of officers."""
-
-    def __init__(
-        self, given: Histories, columns: tuple[str, ...], *, last_month: int, threads: ThreadPoolExecutor
-    ) -> None:
-        self.given, self.profile, self.threads = given, given.profile, threads
-        self.position = {name: number for number, name in enumerate(columns)}
-        self.cube = KnownCube(given, last_month=last_month)
-        self.start = first_month(given)
-        self.keys = [
-            key
-            for key in self.profile.measures
-            if any(name in self.position for name in _measure_names(self.profile, key))
-        ]
-        self.columns = {key: self._columns(key) for key in self.keys}
-        self.windows = tuple({*self.profile.settings.windows_months, *PEER_WINDOWS, 3, 12})
-        self.decays = _Decays(self.cube, self._decaying())
-        opened = set(feature_names(self.profile, sensitive=False))
-        self.health = np.array([place for name, place in self.position.items() if name not in opened], dtype=np.int64)
-        """The columns that draw on health data."""
-        self.barred = np.zeros(0, dtype=np.bool_)
+    def __init__(self, given: Histories, wanted: Wanted, cohorts: list[Cohort]) -> None:
+        self.given, self.wanted, self.cohorts = given, wanted, cohorts
+        self.places = _places(cohorts, len(given.officers))
+        self.barred = [~given.covered(members.as_of)[members.officer] for members in cohorts]
         """The members on whose health data there is no basis at the as-of."""
+        self.starts = np.cumsum([0, *map(len, cohorts)])
+        self.values = np.empty((self.starts[-1], len(wanted.position)), dtype=np.float32)
+        self.levels = np.empty((len(wanted.keys), len(PEER_WINDOWS), self.starts[-1]))
+        """What people are compared by, of the members of one as-of after those of the other."""
 
-    def _columns(self, key: str) -> list[_Column]:
-        measure, found = self.profile.measures[key], []
-        for statistic, row in STATISTICS.items():
-            for window in row.windows(self.profile.settings, measure) if row.applies(measure) else ():
-                place = self.position.get(f"{key}__{statistic}" + (f"__{window}m" if window else ""))
-                if place is not None:
-                    found.append(_Column(place, row.compute, window))
-        return found
+    def alone(self, threads: ThreadPoolExecutor, progress: Callable[[int], None] | None) -> None:
+        """Write everything that needs nobody else."""
+        parted = Parted(self.given, self.cohorts[-1].as_of)
+        tiles, told = range(0, len(self.given.officers), TILE), 0
+        for done, _ in enumerate(_each(threads, partial(self._tile, parted), tiles), 1):
+            for _ in range(told, len(self.cohorts) * done // len(tiles)):
+                told += 1
+                if progress:
+                    progress(1)
 
-    def _decaying(self) -> list[int]:
-        names = [key for key in self.keys if any(f"{key}__decay__" in name for name in self.position)]
-        return [self.profile.measure_number[key] for key in names]
+    def _tile(self, parted: Parted, first: int) -> None:
+        after, last = min(first + TILE, len(self.given.officers)), self.cohorts[-1].as_of
+        walk = TileWalk(self.given, self.wanted, parted, first=first, after=after, last=last)
+        for number, members in enumerate(self.cohorts):
+            levels = self.levels[:, :, self.starts[number] : self.starts[number + 1]]
+            walk.rows(members, self.barred[number], self.values, self.places[number], levels)
 
-    def rows(self, members: Cohort, values: npt.NDArray[np.float32], place: npt.NDArray[np.int64]) -> None:
-        """Write the rows of the cohort's members at its as-of to ``values`` [row, feature], to the places given."""
-        for month in range(self.cube.now + 1, members.as_of + 1):
-            self.decays.advance(month, self.cube.advance(month))
-        out = np.full((len(self.position), len(members)), np.nan, dtype=np.float32)
-        self.barred = ~self.given.covered(members.as_of)[members.officer]
-        levels = np.full((len(self.keys), len(PEER_WINDOWS), len(members)), np.nan)
-        tiles = [slice(first, first + TILE) for first in range(0, len(members), TILE)]
-        self._each(lambda tile: self._measures(out, levels, members, tile), tiles)
-        self._each(lambda number: self._beside_others(out, levels[number], members, self.keys[number]),
-                   range(len(self.keys)))  # fmt: skip
-        self._rates(out, members)
-        self._sequences(out, members)
-        self._index(out, members)
-        self._put(out, "tenure__months", members.tenure)
-        self._put(out, "transfer__months_since", members.transfer)
-        for number, post in enumerate(self.profile.posts):
-            self._put(out, f"post__is__{post}", (members.post == number).astype(np.float64))
-        out[np.ix_(self.health, np.flatnonzero(self.barred))] = np.nan
-        self._each(lambda tile: _turned(out[:, tile], place[tile], values), tiles)
+    def beside_others(self, threads: ThreadPoolExecutor) -> None:
+        """Write what compares officers with their peers and their unit."""
+        several = range(0, len(self.wanted.keys), KEYS_AT_ONCE)
+        parts = [(number, first) for number in range(len(self.cohorts)) for first in several]
+        for _ in _each(threads, lambda part: self._compared(*part), parts):
+            pass
 
-    def _each(self, work: Callable[[Any], None], parts: Sequence[Any]) -> None:
-        """Do the parts on all processors; what is small is done here."""
-        if len(self.barred) <= TILE:
-            for part in parts:
-                work(part)
-        else:
-            list(self.threads.map(work, parts))
+    def _compared(self, number: int, first: int) -> None:
+        """Write the comparisons of some measures at an as-of."""
+        after, found = min(first + KEYS_AT_ONCE, len(self.wanted.keys)), list[tuple[int, int, int, int]]()
+        for row in range(first, after):
+            for window, months in enumerate(PEER_WINDOWS):
+                for kind, name in enumerate(("vs_peers", "unit")):
+                    place = self.wanted.position.get(f"{self.wanted.keys[row]}__{name}__{months}m")
+                    found += [] if place is None else [(place, row, window, kind)]
+        columns = np.array(sorted(found), dtype=np.int64).reshape(-1, 4)
+        block = np.empty((len(columns), len(self.cohorts[number])), dtype=np.float32)
+        self._beside_others(block, columns[:, 1:], number)
+        self._write(number, block, columns[:, 0])
 
-    def _put(self, out: npt.NDArray[np.float32], name: str, column: Floats) -> None:
-        if name in self.position:
-            out[self.position[name]] = column
-
-    def _seen(self, key: str, as_of: int, who: Ints) -> Seen:
-        number, until = self.profile.measure_number[key], self.cube.slot(as_of) + 1
-        summed, first = self.profile.measures[key].aggregate == "sum", max(0, until - max(self.windows))
-        value, observed = _gathered(
-            self.cube.value[number, first:until], who, self.start, self.cube.base + first, summed
-        )
-        count = self.cube.count[number, max(0, until - 12) : until]
-        return Seen(
-            as_of=as_of,
-            value=value,
-            observed=observed,
-            count=count[:, :0] if summed else count[:, who],
-            last=self.cube.latest[number, who],
-            moments=moments(value, observed, self.windows),
-            decays={half_life: sums[who] for half_life, sums in self.decays.of(number).items()},
-        )
-
-    def _measures(self, out: npt.NDArray[np.float32], levels: Floats, members: Cohort, tile: slice) -> None:
-        who, barred = members.officer[tile], self.barred[tile]
-        for number, key in enumerate(self.keys):
-            measure = self.profile.measures[key]
-            if measure.sensitive and barred.all():
-                continue
-            seen = self._seen(key, members.as_of, who)
-            for column in self.columns[key]:
-                out[column.place, tile] = column.compute(seen, column.window)
-            for place, window in enumerate(PEER_WINDOWS):
-                level = seen.moments[window].total if measure.aggregate == "sum" else seen.moments[window].mean
-                levels[number, place, tile] = np.where(barred, np.nan, level) if measure.sensitive else level
-
-    def _beside_others(self, out: npt.NDArray[np.float32], levels: Floats, members: Cohort, key: str) -> None:
-        for level, window in zip(levels, PEER_WINDOWS, strict=True):
-            peers, unit = f"{key}__vs_peers__{window}m", f"{key}__unit__{window}m"
-            if peers in self.position:
-                self._put(out, peers, vs_peers(level, members.post, len(self.given.posts)))
-            if unit in self.position:
-                self._put(out, unit, without_self(level, members.unit, len(self.given.units)))
-        if self.profile.measures[key].daily:
-            days, lengths = self._days(key, members)
-            self._put(out, f"{key}__in_a_row__{DAY_WINDOW}m", in_a_row(days, lengths))
-            self._put(out, f"{key}__back_to_back__{DAY_WINDOW}m", followed(days, days, lengths, days_apart=1))
-
-    def _days(self, key: str, members: Cohort) -> tuple[npt.NDArray[np.uint32], Ints]:
-        slots = np.arange(max(0, self.cube.slot(members.as_of) - DAY_WINDOW + 1), self.cube.slot(members.as_of) + 1)
-        months = slots + self.cube.base
-        return self.cube.days[self.profile.measure_number[key]][slots][:, members.officer], last_day(
-            months
-        ) - first_day(months) + 1
-
-    def _rates(self, out: npt.NDArray[np.float32], members: Cohort) -> None:
-        until = self.cube.slot(members.as_of) + 1
-        for key, rate in self.profile.settings.rates.items():
-            for window in RATE_WINDOWS:
-                months = slice(max(0, until - window), until)
-                of, per = (self._sum(name, months)[members.officer] for name in (rate.of, rate.per))
-                self._put(out, f"{key}__rate__{window}m", rate.times * of / np.where(per > 0, per, np.nan))
-
-    def _sum(self, key: str, months: slice) -> Floats:
-        added = np.zeros(len(self.given.officers))
-        for row in self.cube.value[self.profile.measure_number[key], months]:
-            added = added + np.nan_to_num(row)
-        return added
-
-    def _sequences(self, out: npt.NDArray[np.float32], members: Cohort) -> None:
-        for key, sequence in self.profile.settings.sequences.items():
-            first, lengths = self._days(sequence.first, members)
-            then, _ = self._days(sequence.then, members)
-            self._put(
-                out,
-                f"{key}__count__{DAY_WINDOW}m",
-                followed(first, then, lengths, days_apart=sequence.days_apart),
-            )
-
-    def _index(self, out: npt.NDArray[np.float32], members: Cohort) -> None:
-        if not any(name in self.position for name in _index_names()):
+    def _beside_others(self, block: Rows, columns: Cells, number: int) -> None:
+        """Fill columns, each of a measure and a window, beside peers (0) or the unit (1)."""
+        members, given = self.cohorts[number], self.given
+        levels = self.levels[:, :, self.starts[number] : self.starts[number + 1]]
+        if given.others.alone:
+            compare(block, levels, columns, members.post, len(given.posts), members.unit, len(given.units))
             return
-        months = range(members.as_of - INDEX_MONTHS + 1, members.as_of + 1)
-        index = monthly_index(self.given, self.cube, months)[:, members.officer]
-        known = ~np.isnan(index)
-        found = moments(index, known, (1, 3, INDEX_MONTHS))
-        for window in (1, 3, INDEX_MONTHS):
-            self._put(out, f"{INDEX}__level__{window}m", found[window].mean)
-        self._put(out, f"{INDEX}__vs_self__3m", found[3].mean - found[INDEX_MONTHS].mean)
-        none = np.zeros(0, dtype=np.int32)
-        seen = Seen(members.as_of, np.nan_to_num(index), known, count=none, last=none, moments=found, decays={})
-        self._put(out, f"{INDEX}__slope__6m", STATISTICS["slope"].compute(seen, 6))
+        for row, (measure, window, unit) in enumerate(columns):
+            what = f"{self.wanted.keys[measure]}__{'unit' if unit else 'vs_peers'}__{PEER_WINDOWS[window]}m"
+            told, level = partial(given.others.figures, FIRST, (what, members.as_of)), levels[measure, window]
+            if unit:
+                block[row] = without_self(level, members.unit, len(given.units), told=told)
+            else:
+                block[row] = vs_peers(level, members.post, len(given.posts), told=told)
 
+    def _write(self, number: int, block: Rows, places: Cells) -> None:
+        """Write columns of the members of an as-of; health data of those without a basis stays unknown."""
+        if self.barred[number].any():
+            block[np.ix_(np.isin(places, self.wanted.health), self.barred[number])] = np.nan
+        everyone = np.arange(block.shape[1], dtype=np.int32)
+        write_rows(self.values, self.places[number], block, everyone, _runs(places))
 
-class _Decays:
-    """Exponentially decayed sums, carried from month to month; late news has the person's months added again.
-
-    Adding is always oldest month first, so that both ways give the same bits.
-    """
-
-    def __init__(self, cube: KnownCube, measures: list[int]) -> None:
-        self.cube = cube
-        self.half_lives = cube.profile.settings.half_lives_months if measures else ()
-        self.row = {measure: number for number, measure in enumerate(measures)}
-        officers = cube.value.shape[2]
-        self.sums = np.zeros((len(measures), len(self.half_lives), officers))
-        self.keep = np.array([0.5 ** (1.0 / half_life) for half_life in self.half_lives])
-        self.measures = np.array(measures, dtype=np.int64)
-
-    def advance(self, month: int, changed: npt.NDArray[np.int64]) -> None:
-        """Take in one more month, and every change in the months before it."""
-        officers, slot = self.cube.value.shape[2], self.cube.slot(month)
-        if not self.row:
+    def index(self) -> None:
+        """Write the columns of the efficiency index, which compares the months of everyone."""
+        if not any(name in self.wanted.position for name in _index_names()):
             return
-        _decayed(self.sums, self.keep, self.cube.value[:, slot], self.measures)
-        late = changed[(changed // officers) % self.cube.months < slot]
-        pairs = np.unique((late // (officers * self.cube.months)) * officers + late % officers)
-        for measure, row in self.row.items():
-            again = pairs[(pairs // officers) == measure] % officers
-            if len(again):
-                _added_again(self.sums[row], self.keep, self.cube.value[measure, : slot + 1], again)
+        cube = KnownCube(self.given, last_month=self.cohorts[-1].as_of)
+        for number, members in enumerate(self.cohorts):
+            for month in range(cube.now + 1, members.as_of + 1):
+                cube.advance(month)
+            for name, column in _index(self.given, cube, members).items():
+                if name in self.wanted.position:
+                    self.values[self.places[number], self.wanted.position[name]] = column
 
-    def of(self, measure: int) -> dict[int, Floats]:
-        """Return the sums of a measure by half-life; empty for a measure that is not decayed."""
-        if measure not in self.row:
-            return {}
-        return {half_life: self.sums[self.row[measure], number] for number, half_life in enumerate(self.half_lives)}
-
-
-@compiled
-def _decayed(sums: Any, keep: Any, month: Any, measures: Any) -> None:
-    for row in range(len(measures)):
-        for number in range(len(keep)):
-            for who in range(sums.shape[2]):
-                sums[row, number, who] = sums[row, number, who] * keep[number] + month[measures[row], who]
+    def rows(self, columns: tuple[str, ...]) -> FeatureRows:
+        """Return the rows, sorted by officer and as-of."""
+        size = self.starts[-1]
+        found = {name: np.empty(size, dtype=np.int32) for name in ("officer", "as_of", "post", "unit")}
+        for members, place in zip(self.cohorts, self.places, strict=True):
+            for name, column in found.items():
+                column[place] = getattr(members, name)
+        return FeatureRows(names=columns, values=self.values, **found)
 
 
-@compiled
-def _added_again(sums: Any, keep: Any, past: Any, again: Any) -> None:
-    for number in range(len(keep)):
-        for who in again:
-            added = 0.0
-            for month in range(len(past)):
-                added = added * keep[number] + past[month, who]
-            sums[number, who] = added
+def _each(threads: ThreadPoolExecutor, work: Callable[[Part], None], parts: Sequence[Part]) -> Iterable[None]:
+    """Do the parts on all processors; one alone is done here."""
+    return threads.map(work, parts) if len(parts) > 1 else map(work, parts)
 
 
-@compiled
-def _gathered(months: Any, who: Any, start: Any, base: int, summed: bool) -> Any:
-    """Return [month, officer] of some officers: the values, 0 where unknown, and where they are observed.
-
-    A summed measure is observed from the month of the first posting on, another one where it has a record.
-    """
-    value, observed = np.empty((len(months), len(who))), np.empty((len(months), len(who)), dtype=np.bool_)
-    for month in range(len(months)):
-        for place in range(len(who)):
-            found = months[month, who[place]]
-            known = not np.isnan(found)
-            value[month, place] = found if known else 0.0
-            observed[month, place] = base + month >= start[who[place]] if summed else known
-    return value, observed
+def _places(cohorts: list[Cohort], officers: int) -> list[Cells]:
+    """The rows of the members of each as-of, in an order by officer and as-of."""
+    number = np.zeros(officers, dtype=np.int64)
+    for members in cohorts:
+        number[members.officer] += 1
+    following, places = np.cumsum(number) - number, []
+    for members in cohorts:
+        places.append(following[members.officer])
+        following[members.officer] += 1
+    return places
 
 
-@compiled
-def _turned(block: Any, place: Any, values: Any) -> None:
-    """Write [feature, officer] to rows [row, feature], in squares that the processor's cache holds."""
-    for first in range(0, len(place), SQUARE):
-        after = min(first + SQUARE, len(place))
-        for left in range(0, len(block), LINE):
-            right = min(left + LINE, len(block))
-            for who in range(first, after):
-                row = place[who]
-                for feature in range(left, right):
-                    values[row, feature] = block[feature, who]
+def _runs(places: Cells) -> Cells:
+    """Features that stand together: the first, the first of the columns for them, and how many."""
+    begins = np.flatnonzero(np.diff(places, prepend=-2) != 1)
+    return np.stack([places[begins], begins, np.diff(begins, append=len(places))], axis=1)
+
+
+def _index(given: Histories, cube: KnownCube, members: Cohort) -> dict[str, Floats]:
+    months = range(members.as_of - INDEX_MONTHS + 1, members.as_of + 1)
+    index = monthly_index(given, cube, months)[:, members.officer]
+    known = ~np.isnan(index)
+    found = moments(index, known, (1, 3, INDEX_MONTHS))
+    levels = {f"{INDEX}__level__{window}m": found[window].mean for window in (1, 3, INDEX_MONTHS)}
+    return levels | {
+        f"{INDEX}__vs_self__3m": found[3].mean - found[INDEX_MONTHS].mean,
+        f"{INDEX}__slope__6m": slope(np.nan_to_num(index)[-6:], known[-6:]),
+    }

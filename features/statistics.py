@@ -1,19 +1,20 @@
-"""The table of feature statistics: adding one is a function and a row here.
+"""The table of feature statistics: adding one is a function in features.figures and a row here.
 
-Each function sees one measure at one as-of for all officers (`Seen`) and returns one number each, NaN where
-unknown. What needs other people (peers, unit) or days is at the end; the engine says to whom it applies.
+What needs other people (peers, unit) or days is at the end; the engine says to whom it applies.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from features import figures
 from features.cells import compiled
 from features.histories.tables import Floats, Ints
-from features.months import NO_DAY, last_day, month_of_day
+from features.others import Figures, Sums
+from features.others import Moments as GroupMoments
 from features.profile import Measure, Settings, Text
 
 FEWEST = 5
@@ -35,23 +36,6 @@ class Moments:
     def mean(self) -> Floats:
         """Mean of the observed months; NaN where none was."""
         return self.total / np.where(self.observed > 0, self.observed, np.nan)
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One measure as known at an as-of, for some officers: ``value`` and ``observed`` are [month, officer].
-
-    Months are the last ones, the oldest first; ``value`` is 0 where nothing is known, ``count`` the number of rows.
-    ``moments`` by window length; ``decays`` by half-life; ``last`` the last day of an event (NO_DAY: never).
-    """
-
-    as_of: int
-    value: Floats
-    observed: npt.NDArray[np.bool_]
-    count: Ints
-    last: Ints
-    moments: Mapping[int, Moments]
-    decays: Mapping[int, Floats]
 
 
 def moments(value: Floats, observed: npt.NDArray[np.bool_], windows: tuple[int, ...]) -> dict[int, Moments]:
@@ -80,114 +64,21 @@ def _sums_back(value: Any, observed: Any, windows: Any) -> Any:
     return totals, numbers
 
 
-def total(seen: Seen, window: int) -> Floats:
-    """Sum over the window."""
-    return seen.moments[window].total
-
-
-def mean(seen: Seen, window: int) -> Floats:
-    """Mean per month over the months of the window that were observed."""
-    return seen.moments[window].mean
-
-
-def records(seen: Seen, window: int) -> Floats:
-    """Number of records in the window."""
-    found: Floats = _added(seen.count[-window:])
+def slope(value: Floats, observed: npt.NDArray[np.bool_]) -> Floats:
+    """Return the least-squares trend over [month, officer], per month; NaN with fewer than three observed months."""
+    found = np.empty(value.shape[1])
+    figures.slope(found, value, observed.astype(np.float64), len(value))
     return found
-
-
-@compiled
-def _added(rows: Any) -> Any:
-    out = np.zeros(rows.shape[1])
-    for row in rows:
-        for who in range(len(out)):
-            out[who] += row[who]
-    return out
-
-
-def slope(seen: Seen, window: int) -> Floats:
-    """Least-squares trend over the window, in units per month; NaN with fewer than three observed months."""
-    found: Floats = _slope(seen.value[-window:], seen.observed[-window:])
-    return found
-
-
-@compiled
-def _slope(value: Any, known: Any) -> Any:
-    months, officers = value.shape
-    number, level, when = np.zeros(officers), np.zeros(officers), np.zeros(officers)
-    across, along = np.zeros(officers), np.zeros(officers)
-    for month in range(months):
-        for who in range(officers):
-            there = 1.0 if known[month, who] else 0.0
-            number[who] += there
-            level[who] += there * value[month, who]
-            when[who] -= there * (months - 1 - month)
-    for month in range(months):
-        for who in range(officers):
-            there, several = 1.0 if known[month, who] else 0.0, max(number[who], 1.0)
-            away = there * (month + 1 - months - when[who] / several)
-            across[who] += away * (value[month, who] - level[who] / several)
-            along[who] += away * away
-    return np.where((number >= 3) & (along > 0), across / np.where(along > 0, along, 1.0), np.nan)
-
-
-def spread(seen: Seen, window: int) -> Floats:
-    """Standard deviation of the observed months of the window; NaN with fewer than two."""
-    found: Floats = _spread(seen.value[-window:], seen.observed[-window:])
-    return found
-
-
-@compiled
-def _spread(value: Any, known: Any) -> Any:
-    months, officers = value.shape
-    number, level, squares = np.zeros(officers), np.zeros(officers), np.zeros(officers)
-    for month in range(months):
-        for who in range(officers):
-            there = 1.0 if known[month, who] else 0.0
-            number[who] += there
-            level[who] += there * value[month, who]
-    for month in range(months):
-        for who in range(officers):
-            away = value[month, who] - level[who] / max(number[who], 1.0)
-            squares[who] += (1.0 if known[month, who] else 0.0) * away * away
-    return np.where(number > 1, np.sqrt(squares / np.maximum(number, 1.0)), np.nan)
-
-
-def vs_self(seen: Seen, window: int) -> Floats:
-    """Mean per month of the window less the mean per month of the own twelve months."""
-    return seen.moments[window].mean - seen.moments[12].mean
-
-
-def decay(seen: Seen, half_life: int) -> Floats:
-    """Sum of all months, each halved for every half-life that has passed since."""
-    return seen.decays[half_life]
-
-
-def months_since(seen: Seen, _: int) -> Floats:
-    """Whole months since the month of the last record; NaN where there was never one."""
-    known = seen.last != NO_DAY
-    return np.where(known, seen.as_of - month_of_day(np.where(known, seen.last, 0)), np.nan)
-
-
-def days_since(seen: Seen, _: int) -> Floats:
-    """Days from the last record to the as-of's last day; NaN where there was never one."""
-    known = seen.last != NO_DAY
-    return np.where(known, last_day(seen.as_of) - np.where(known, seen.last, 0), np.nan)
-
-
-def ever(seen: Seen, _: int) -> Floats:
-    """1 where there ever was a record, else 0."""
-    return np.where(seen.last != NO_DAY, 1.0, 0.0)
 
 
 @dataclass(frozen=True)
 class Statistic:
-    """A row of the table: the function, its windows (months; empty where it has none), to which measures it applies.
+    """A row of the table: its number in features.figures, its windows (months; 0: none), to which measures it applies.
 
     ``text`` tells it in both languages; features.names puts the measure before it.
     """
 
-    compute: Callable[[Seen, int], Floats]
+    number: int
     windows: Callable[[Settings, Measure], tuple[int, ...]]
     applies: Callable[[Measure], bool]
     text: Text
@@ -224,60 +115,86 @@ def _fixed(*windows: int) -> Callable[[Settings, Measure], tuple[int, ...]]:
 
 STATISTICS: dict[str, Statistic] = {
     "sum": Statistic(
-        total, _windows, _summed, Text(zh="近 {months} 个月合计", en="sum of {months} months")
+        figures.TOTAL, _windows, _summed, Text(zh="近 {months} 个月合计", en="sum of {months} months")
     ),
     "mean": Statistic(
-        mean, _for_means, _every, Text(zh="近 {months} 个月月均", en="monthly mean of {months} months")
+        figures.MEAN, _for_means, _every, Text(zh="近 {months} 个月月均", en="monthly mean of {months} months")
     ),
     "count": Statistic(
-        records, _fixed(3, 12), _rated, Text(zh="近 {months} 个月记录数", en="records in {months} months")
+        figures.RECORDS, _fixed(3, 12), _rated, Text(zh="近 {months} 个月记录数", en="records in {months} months")
     ),
     "slope": Statistic(
-        slope, _fixed(6, 12), _every,
+        figures.SLOPE, _fixed(6, 12), _every,
         Text(zh="近 {months} 个月趋势（每月）", en="trend over {months} months, a month"),
     ),
     "spread": Statistic(
-        spread, _fixed(12), _every, Text(zh="近 {months} 个月月间波动", en="spread between {months} months")
+        figures.SPREAD, _fixed(12), _every, Text(zh="近 {months} 个月月间波动", en="spread between {months} months")
     ),
     "vs_self": Statistic(
-        vs_self, _fixed(3), _every,
+        figures.VS_SELF, _fixed(3), _every,
         Text(zh="近 {months} 个月月均与自己 12 个月月均之差", en="monthly mean of {months} months less that of own 12"),
     ),
     "decay": Statistic(
-        decay, _half_lives, _summed,
+        figures.DECAY, _half_lives, _summed,
         Text(zh="历来累计（每 {months} 个月减半）", en="all so far, halved every {months} months"),
     ),
     "months_since": Statistic(
-        months_since, _fixed(0), _every, Text(zh="距上次月数", en="months since the last")
+        figures.MONTHS_SINCE, _fixed(0), _every, Text(zh="距上次月数", en="months since the last")
     ),
     "days_since": Statistic(
-        days_since, _fixed(0), _every, Text(zh="距上次天数", en="days since the last")
+        figures.DAYS_SINCE, _fixed(0), _every, Text(zh="距上次天数", en="days since the last")
     ),
-    "ever": Statistic(ever, _fixed(0), _every, Text(zh="是否有过", en="whether there ever was one")),
+    "ever": Statistic(figures.EVER, _fixed(0), _every, Text(zh="是否有过", en="whether there ever was one")),
 }  # fmt: skip
 
 
-def vs_peers(level: Floats, group: Ints, groups: int) -> Floats:
-    """Return standard deviations from the group's mean: NaN with fewer than five known, 0 where all are alike."""
-    found: Floats = _vs_peers(np.ascontiguousarray(level), group, groups)
+def _own(part: Figures) -> Figures:
+    return part
+
+
+def vs_peers(level: Floats, group: Ints, groups: int, *, told: Callable[[GroupMoments], GroupMoments] = _own) -> Floats:
+    """Return standard deviations from the group's mean: NaN with fewer than five known, 0 where all are alike.
+
+    ``told`` gives the moments of everyone for those of the officers at hand, where these are a part of a force.
+    """
+    return against(level, group, told(group_moments(level, group, groups)))
+
+
+def group_moments(level: Floats, group: Ints, groups: int) -> GroupMoments:
+    """Return the moments of the known levels of each group."""
+    return GroupMoments(_group_moments(np.ascontiguousarray(level), group, groups))
+
+
+def against(level: Floats, group: Ints, whole: GroupMoments) -> Floats:
+    """Return standard deviations from the means of the groups."""
+    found: Floats = _against(np.ascontiguousarray(level), group, whole.table)
     return found
 
 
 @compiled
-def _vs_peers(level: Any, group: Any, groups: int) -> Any:
-    number, middle, variance = np.zeros(groups), np.zeros(groups), np.zeros(groups)
-    largest = np.zeros(groups)
-    out = np.full(len(level), np.nan)
+def _group_moments(level: Any, group: Any, groups: int) -> Any:
+    table = np.zeros((5, groups))
+    table[3], table[4] = np.inf, -np.inf
+    number, middle, squares, lowest, highest = table[0], table[1], table[2], table[3], table[4]
     for who in range(len(level)):
         if not np.isnan(level[who]):
             number[group[who]] += 1
             middle[group[who]] += level[who]
     middle /= np.maximum(number, 1.0)
     for who in range(len(level)):
+        mine = group[who]
         if not np.isnan(level[who]):
-            variance[group[who]] += (level[who] - middle[group[who]]) ** 2
-            largest[group[who]] = max(largest[group[who]], abs(level[who]))
-    deviation = np.sqrt(variance / np.maximum(number, 1.0))
+            squares[mine] += (level[who] - middle[mine]) ** 2
+            lowest[mine], highest[mine] = min(lowest[mine], level[who]), max(highest[mine], level[who])
+    return table
+
+
+@compiled
+def _against(level: Any, group: Any, whole: Any) -> Any:
+    out = np.full(len(level), np.nan)
+    number, middle = whole[0], whole[1]
+    deviation = np.sqrt(whole[2] / np.maximum(number, 1.0))
+    largest = np.maximum(np.abs(whole[3]), np.abs(whole[4]))
     for who in range(len(level)):
         mine = group[who]
         if not np.isnan(level[who]) and number[mine] >= FEWEST:
@@ -285,26 +202,51 @@ def _vs_peers(level: Any, group: Any, groups: int) -> Any:
     return out
 
 
-def without_self(level: Floats, group: Ints, groups: int) -> Floats:
+def without_self(level: Floats, group: Ints, groups: int, *, told: Callable[[Sums], Sums] = _own) -> Floats:
     """Return the mean of the others in the group; NaN where fewer than four others are known."""
-    found: Floats = _without_self(np.ascontiguousarray(level), group, groups)
+    number, whole = _group_sums(np.ascontiguousarray(level), group, groups)
+    there = np.flatnonzero(number)
+    known = told(Sums(there, np.stack([number[there], whole[there]]))).dense(groups)
+    found: Floats = _without_self(np.ascontiguousarray(level), group, known)
     return found
 
 
 @compiled
-def _without_self(level: Any, group: Any, groups: int) -> Any:
-    number, whole = np.zeros(groups), np.zeros(groups)
-    out = np.full(len(level), np.nan)
+def _group_sums(level: Any, group: Any, groups: int) -> Any:
+    table = np.zeros((2, groups))
+    number, whole = table[0], table[1]
     for who in range(len(level)):
         if not np.isnan(level[who]):
             number[group[who]] += 1
             whole[group[who]] += level[who]
+    return table
+
+
+@compiled
+def _without_self(level: Any, group: Any, sums: Any) -> Any:
+    number, whole = sums[0], sums[1]
+    out = np.full(len(level), np.nan)
     for who in range(len(level)):
         mine, known = group[who], not np.isnan(level[who])
         others = number[mine] - known
         if others >= FEWEST - 1:
             out[who] = (whole[mine] - (level[who] if known else 0.0)) / others
     return out
+
+
+@compiled
+def compare(block: Any, levels: Any, columns: Any, post: Any, posts: int, unit: Any, units: int) -> None:
+    """Write `vs_peers` and `without_self` of a whole force to ``block`` [column, officer], all at once.
+
+    ``columns`` [column, 3] are the places in ``levels`` [measure, window, officer], and 1 for a comparison with the
+    unit.
+    """
+    for row in range(len(columns)):
+        level = levels[columns[row, 0], columns[row, 1]]
+        if columns[row, 2]:
+            block[row] = _without_self(level, unit, _group_sums(level, unit, units))
+        else:
+            block[row] = _against(level, post, _group_moments(level, post, posts))
 
 
 def in_a_row(days: Days, lengths: Ints) -> Floats:

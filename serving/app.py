@@ -40,6 +40,7 @@ from serving.pages import (
     mine,
     monitor,
     months,
+    my_answers,
     notice,
     officers,
     provider,
@@ -53,7 +54,9 @@ from serving.pages import offers as offers_pages
 from serving.pages import rest as rest_pages
 from serving.pages import reviews as reviews_pages
 from serving.pages import what_if as what_if_pages
+from serving.pages.again import form_again
 from serving.pages.frame import problem_page
+from serving.scored.kept import Unchanged
 from serving.sessions import Turns
 from serving.settings import Settings
 
@@ -80,7 +83,9 @@ def create_app(home: Path, engine: Engine, settings: Settings | None = None) -> 
     app.state.provider = OwnProvider(settings.provider) if settings.provider else None
     app.state.rates = Rates(settings.calls_a_minute)
     app.state.champions = Champions(home)
+    app.state.unchanged = Unchanged()
     app.state.problem_page = problem_page
+    app.state.form_again = form_again
     answers = (
         risk_lists,
         people,
@@ -92,7 +97,7 @@ def create_app(home: Path, engine: Engine, settings: Settings | None = None) -> 
         audit_answers,
         objections_answers,
     )
-    mine_and_log = (mine, objections_pages, log, arrivals, notice)
+    mine_and_log = (mine, my_answers, objections_pages, log, arrivals, notice)
     for part in (
         *answers,
         door,

@@ -6,13 +6,16 @@ from typing import Any
 
 import click
 
-from features.console import Console, command
+from features.console import Console, OutFile, command
 from features.errors import Refusal, WrongUsage
-from features.histories.store import load_histories
+from features.histories.store import load_histories, load_roster
 from features.histories.tables import Histories
 from features.months import month_text, parse_month
+from features.parts.blocks import blocks_of
+from features.parts.workers import DASK, opened
 from serving.database import open_database
-from serving.scored.scoring import KEPT, check_month, score_into_store, write_parquet
+from serving.scored.in_parts import computed_by, score_file
+from serving.scored.scoring import KEPT, Computed, check_month, score_into_store, write_parquet
 from serving.words import number, percent, say
 from training.models.risk_model import RiskModel
 from training.models.scoring import ScoredCohort, score_cohort
@@ -28,10 +31,18 @@ DB = click.option(
 @AS_OF
 @DB
 @click.option("--risk", default=None, help="One risk; all that have a champion when not given.")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=None, help="A Parquet file as well.")
+@click.option("--out", type=OutFile(), default=None, help="A Parquet file as well.")
 @click.option("--model", "version", default=None, metavar="VERSION|latest", help="Any version, into --out only.")
+@DASK
 def _score(
-    console: Console, *, as_of: str, db: str | None, risk: str | None, out: Path | None, version: str | None
+    console: Console,
+    *,
+    as_of: str,
+    db: str | None,
+    risk: str | None,
+    out: Path | None,
+    version: str | None,
+    dask: str | None,
 ) -> dict[str, Any]:
     """Score and explain the whole cohort of a month with the champion, into the store.
 
@@ -42,6 +53,8 @@ def _score(
         raise WrongUsage(
             "--model scores for evaluation, into a file only.", hint="Say which file with --out FILE.parquet."
         )
+    if version and dask and out:
+        return _scored_in_parts(console, month, dask, risk=risk, version=version, out=out)
     given = load_histories(console.home)
     check_month(given, month)
     models = chosen_models(Registry(console.home), given, risk=risk, version=version)
@@ -52,7 +65,10 @@ def _score(
         else:
             told = None if out else KEPT
             database = open_database(console.home, db)
-            cohorts = score_into_store(given, models, [month], database, advance=advance, told=told, home=console.home)
+            known = _computed(console, given, models, month, dask) if dask else None
+            cohorts = score_into_store(
+                given, models, [month], database, advance=advance, told=told, home=console.home, computed=known
+            )
     if out is not None:
         write_parquet(out, cohorts)
     for each in cohorts if version is None else ():
@@ -68,6 +84,22 @@ def _score(
 
 
 score = command("score")(_score)
+
+
+def _scored_in_parts(
+    console: Console, month: int, dask: str, *, risk: str | None, version: str, out: Path
+) -> dict[str, Any]:
+    models = chosen_models(Registry(console.home), load_roster(console.home), risk=risk, version=version)
+    blocks = blocks_of(console.home)
+    with opened(dask) as workers, console.progress(f"Scoring {month_text(month)}", len(models)) as advance:
+        lists = score_file(workers, blocks, models, month, out, advance=advance)
+    console.say(f"Wrote {sum(each['cohort'] for each in lists):,} rows to {out}.")
+    return {"as_of": month_text(month), "stored": False, "out": str(out), "blocks": len(blocks), "lists": lists}
+
+
+def _computed(console: Console, given: Histories, models: list[RiskModel], month: int, dask: str) -> Computed:
+    with opened(dask) as workers:
+        return computed_by(workers, blocks_of(console.home), given, models, month)
 
 
 @click.argument("officer")

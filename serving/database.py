@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +58,14 @@ def transaction(engine: Engine, *, writes: bool = True) -> Iterator[Session]:
 
     In SQLite a writer takes its turn at the start: one that had read first could not write after another did.
     """
-    held = engine.execution_options(**{WRITES: writes})
-    with Session(held, expire_on_commit=False) as session, session.begin():
+    with Session(_meant(engine, writes), expire_on_commit=False) as session, session.begin():
         yield session
+
+
+@lru_cache(maxsize=8)
+def _meant(engine: Engine, writes: bool) -> Engine:
+    """The engine as its connections are told what they are for; made once, not for every request."""
+    return engine.execution_options(**{WRITES: writes})
 
 
 def _engine(home: Path, url: str | None) -> Engine:

@@ -3,13 +3,11 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from features.assessment.assess import STEPS, assess
 from features.console import Console, command
 from features.errors import Refusal
 from features.histories.ingest import ingest
@@ -17,19 +15,25 @@ from features.histories.store import load_histories
 from features.histories.tables import Histories
 from features.months import month_of_day, month_text
 from features.simulation import simulate, write_export
-from serving.assessed.storing import store_assessment
+from serving.access.audit import Actor
 from serving.commands import chosen_models, summary, tell_top
 from serving.database import open_database
-from serving.running import bind, run
-from serving.scored.scoring import score_into_store
+from serving.months.month import publish_month, run_month
+from serving.months.steps import MonthRun, Scope
+from serving.running import bind
+from serving.running import run as run_service
 from training.models.scoring import ScoredCohort
 from training.registry.impact import assessed
 from training.registry.registry import Registry
 from training.train import steps_of, train_all
 
 PROFILE = "gongan"
-MONTHS_SCORED = 4
+SCOPE = Scope(before=1, action="compensatory_leave", every=2, weeks=4)
+"""What a minute has room for: lists of one month before the newest, to be published; the effect of one action, from
+every other month (jingxing effects tells all); four weeks of rest."""
 SHOWN = 10
+WE = Actor("jingxing demo", "command line")
+"""Who stands in the log for what people decide elsewhere."""
 MARK = "demo.json"
 """This file under HOME/var says that everything there was made by the demo and may be made anew."""
 FORCED = "a simulated force of few officers: the demo shows the way all the same"
@@ -58,13 +62,13 @@ def _demo(
     _make_histories(inside, officers=officers, months=months, seed=seed)
     given = load_histories(home)
     _train_all(inside, given)
-    newest = _score_all(inside, given)
-    _assess_newest(inside, given)
+    done = newest_month(inside, given, language=lang)
+    newest = [each for each in done.cohorts if each.as_of == done.as_of]
     for each in newest:
         tell_top(inside, each, given, count=SHOWN, language=lang)
     console.say(f"\nEverything lies in {home}.")
     if bound is not None:
-        run(inside, bound)
+        run_service(inside, bound)
     else:
         console.say(f"The pages: jingxing --home {home} serve (it tells a first password for each role, once).")
     return {"home": str(home), "lists": [{**summary(each, given), "first": _first(each)} for each in newest]}
@@ -123,21 +127,18 @@ def _train_all(console: Console, given: Histories) -> None:
             registry.promote(risk, registered.version, by="jingxing demo", reason=FORCED, force=True)
 
 
-def _score_all(console: Console, given: Histories) -> Sequence[ScoredCohort]:
-    last = int(month_of_day(given.last_recorded))
-    months = list(range(last - MONTHS_SCORED + 1, last + 1))
+def newest_month(console: Console, given: Histories, *, language: str) -> MonthRun:
+    """Do the newest month's work and publish the lists of the one before it; return what came of it."""
+    newest = int(month_of_day(given.last_recorded))
     models = chosen_models(Registry(console.home), given, risk=None)
-    database = open_database(console.home)
-    label = f"Scoring {month_text(months[0])} to {month_text(last)}"
-    with console.progress(label, len(models) * len(months)) as advance:
-        cohorts = score_into_store(given, models, months, database, advance=advance, home=console.home)
-    return [each for each in cohorts if each.as_of == last]
-
-
-def _assess_newest(console: Console, given: Histories) -> None:
-    month = int(month_of_day(given.last_recorded))
-    with console.progress(f"Assessing {month_text(month)}", STEPS) as advance:
-        store_assessment(assess(given, month, progress=advance), open_database(console.home))
+    engine = open_database(console.home)
+    run = MonthRun(given, models, newest, home=console.home, engine=engine, actor=WE, scope=SCOPE)
+    run_month(console, run, language=language)
+    published = publish_month(engine, WE, newest - 1, risks=[model.risk for model in models])
+    console.say(
+        f"Published by the demo, and never changed from now on: {', '.join(published)} {month_text(newest - 1)}."
+    )
+    return run
 
 
 def _first(each: ScoredCohort) -> list[dict[str, Any]]:

@@ -2,10 +2,12 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Annotated
 from weakref import WeakKeyDictionary
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Query, Request
 from sqlalchemy.orm import Session
 
@@ -38,16 +40,36 @@ async def turn_of(request: Request) -> AsyncIterator[None]:
 Turn = Annotated[None, Depends(turn_of, scope="function")]
 
 
-def session_of(request: Request, _turn: Turn) -> Iterator[Session]:
+async def session_of(request: Request, _turn: Turn) -> AsyncIterator[Session]:
     """Give a session for reading."""
-    with transaction(request.app.state.engine, writes=False) as session:
+    async with _lent(transaction(request.app.state.engine, writes=False)) as session:
         yield session
 
 
-def writing_session_of(request: Request, _turn: Turn) -> Iterator[Session]:
+async def writing_session_of(request: Request, _turn: Turn) -> AsyncIterator[Session]:
     """Give a session; what it changed is committed, or the request fails."""
-    with transaction(request.app.state.engine) as session:
+    async with _lent(transaction(request.app.state.engine)) as session:
         yield session
+
+
+@asynccontextmanager
+async def _lent(begun: AbstractContextManager[Session]) -> AsyncIterator[Session]:
+    """A transaction begun on the loop, where it asks the database for nothing yet, and ended in a thread.
+
+    The thread is beyond the pool's number: one that waits for a connection must not keep another from giving its back.
+    """
+    session = begun.__enter__()
+    try:
+        yield session
+    except BaseException as error:
+        if not await _aside(begun.__exit__, type(error), error, error.__traceback__):
+            raise
+    else:
+        await _aside(begun.__exit__, None, None, None)
+
+
+async def _aside(end: Callable[..., bool | None], *said: object) -> bool | None:
+    return await to_thread.run_sync(end, *said, limiter=CapacityLimiter(1))
 
 
 # With the default scope FastAPI commits after the answer is sent: a failing commit would still say 200.
@@ -55,11 +77,7 @@ Database = Annotated[Session, Depends(session_of, scope="function")]
 Writing = Annotated[Session, Depends(writing_session_of, scope="function")]
 
 
-def as_of_of(
-    as_of: Annotated[
-        str | None, Query(examples=["2024-06"], description="A month, YYYY-MM, or its last day, as the answers give it")
-    ] = None,
-) -> dt.date | None:
+def as_of_of(as_of: str | None = None) -> dt.date | None:
     """Return the last day of the month asked for; None for the newest."""
     if not as_of:
         return None
@@ -69,4 +87,12 @@ def as_of_of(
         raise Problem(Kind.INVALID, f"as_of: {refusal.what} {refusal.hint}") from None
 
 
-AsOf = Annotated[dt.date | None, Depends(as_of_of)]
+async def _as_of(
+    as_of: Annotated[
+        str | None, Query(examples=["2024-06"], description="A month, YYYY-MM, or its last day, as the answers give it")
+    ] = None,
+) -> dt.date | None:
+    return as_of_of(as_of)
+
+
+AsOf = Annotated[dt.date | None, Depends(_as_of)]

@@ -26,6 +26,7 @@ from features.histories.store import load_histories
 from features.labels import labels
 from features.months import parse_month
 from tests.accept_assessment import assessed
+from tests.accept_dask import spread
 from tests.accept_door import door
 from tests.accept_effects import effects, training_effect
 from tests.accept_intervals import intervals
@@ -33,6 +34,7 @@ from tests.accept_mentoring import mentored
 from tests.accept_monitor import monitored_forces
 from tests.accept_rest import rested
 from tests.accept_reviewers import reviewers
+from tests.accept_stories import told
 from tests.accept_treated import treated
 from tests.test_real_histories import CHICAGO
 from training.dataset import MOST_ROWS, TrainingSet, training_set
@@ -176,6 +178,8 @@ PARTS = {
     "training_effect": lambda home: starmap(Row, training_effect(home)),
     "reviewers": lambda home: starmap(Row, reviewers(home)),
     "door": lambda _: starmap(Row, door()),
+    "dask": lambda home: starmap(Row, spread(home)),
+    "stories": lambda home: starmap(Row, told(home)),
 }
 
 

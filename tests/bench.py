@@ -6,6 +6,7 @@ code 1. `make bench ARGS=features` runs one part; what each rival does is in tes
 
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import resource
@@ -19,7 +20,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tests import bench_features, bench_reasons, bench_start
+from tests import bench_features, bench_growth, bench_month, bench_reasons, bench_service, bench_start
 
 ROUNDS = 5
 VERSIONS = ("numpy", "pandas", "polars", "numba", "lightgbm", "shap", "mlflow", "fastapi")
@@ -52,11 +53,12 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Limit:
-    """Something that must take less than so many seconds."""
+    """Something that must take less than so many seconds, or be below so much of something else."""
 
     name: str
     ours: list[float]
     goal: float
+    unit: str = "s"
 
     @property
     def noise(self) -> float:
@@ -88,11 +90,14 @@ def features() -> Iterator[Ratio | Limit]:
     ways = bench_features.ways(given)
     mine = ways["feature engine"]()
     for name in ("Polars", "pandas"):
-        bench_features.the_same(mine, ways[name](), months=bench_features.MONTHS, name=name)
+        bench_features.the_same(mine, ways[name](), name=name)
     took = rounds(ways)
     size = f"{bench_features.OFFICERS:,} officers x {bench_features.MONTHS} months x {bench_features.MEASURES} measures"
     yield Ratio(f"features, {size}, {mine.shape[1]} outputs: Polars", took["feature engine"], took["Polars"], 10.0)
     yield Ratio("features, the same: pandas groupby.rolling", took["feature engine"], took["pandas"], 100.0)
+    sizes = {"officers": bench_features.OFFICERS, "months": bench_features.MONTHS, "measures": bench_features.MEASURES}
+    held = [bench_growth.measured(**sizes).share for _ in range(ROUNDS)]
+    yield Limit("features, the same: memory held", held, 2.5, "times the output")
 
 
 def reasons() -> Iterator[Ratio | Limit]:
@@ -110,7 +115,49 @@ def start() -> Iterator[Ratio | Limit]:
         yield Limit("the server answers", [bench_start.serving_seconds(home) for _ in range(ROUNDS)], 4.0)
 
 
-PARTS: dict[str, Callable[[], Iterator[Ratio | Limit]]] = {"features": features, "reasons": reasons, "start": start}
+def growth() -> Iterator[Ratio | Limit]:
+    """How time and memory grow with officers, months and measures; draws features/growth.svg."""
+    found = {along: bench_growth.grown(along) for along in bench_growth.SIZES}
+    best = {along: bench_growth.best(rounds) for along, rounds in found.items()}
+    Console().print(bench_growth.table(best))
+    bench_growth.draw(best)
+    for along, several in found.items():
+        for of in ("cpu_seconds", "held"):
+            powers = [bench_growth.exponent(along, costs, of) for costs in several]
+            yield Limit(f"growth of {of.replace('_', ' ')} with {along} (1 is linear)", powers, 1.1, "power")
+
+
+def service() -> Iterator[Ratio | Limit]:
+    """The running service: the list route beside an empty one, pages with 10 users, 30,000 officers in the store."""
+    for store, (ours, empty) in bench_service.lists(ROUNDS).items():
+        times = [one.wall for one in ours], [one.wall for one in empty]
+        yield Ratio(f"list route, {store}: the framework's empty JSON route", *times, 0.1)
+        cpu = [one.cpu for one in ours], [one.cpu for one in empty]
+        yield Ratio(f"list route, {store}, the server's processor time", *cpu, None)
+    for pause, goal in ((bench_service.READING, 0.15), (0.0, None)):
+        for store, found in bench_service.pages(ROUNDS, pause=pause).items():
+            slowest, seconds = max(found.items(), key=lambda each: statistics.median(each[1]))
+            rest = f"{pause:g} s between" if pause else "without a pause (told)"
+            name = f"{len(found)} pages, 10 users, {rest}, {store}: p95 of the slowest, {slowest}"
+            yield Limit(name, seconds, goal or math.inf)
+
+
+def month() -> Iterator[Ratio | Limit]:
+    """The monthly run of 30,000 officers, and the memory of training on them."""
+    runs = [bench_month.month() for _ in range(ROUNDS)]
+    yield Limit("monthly run, 30,000 officers, both risks", [run.seconds for run in runs], 90.0)
+    yield Limit("monthly run, memory", [run.gigabytes for run in runs], 6.0, "GB")
+    yield Limit("training on 30,000 officers, memory", [bench_month.training().gigabytes], 8.0, "GB")
+
+
+PARTS: dict[str, Callable[[], Iterator[Ratio | Limit]]] = {
+    "features": features,
+    "reasons": reasons,
+    "growth": growth,
+    "start": start,
+    "service": service,
+    "month": month,
+}
 
 
 def main(chosen: list[str]) -> int:
@@ -139,11 +186,21 @@ def _told(console: Console, lines: Iterator[Ratio | Limit]) -> Iterator[Ratio | 
 def _row(line: Ratio | Limit) -> tuple[str, ...]:
     ours = f"{statistics.median(line.ours) * 1000:,.1f} ms"
     met = "met" if line.met else "missed"
+    if isinstance(line, Limit) and line.unit != "s":
+        return (
+            line.name,
+            f"{statistics.median(line.ours):.2f}",
+            "",
+            "",
+            f"{line.noise:.2f}",
+            f"{line.goal:g} {line.unit}",
+            met,
+        )
     if isinstance(line, Limit):
         return line.name, ours, "", "", f"{line.noise * 1000:.0f} ms", f"below {line.goal:g} s", met
     rival = f"{statistics.median(line.rivals) * 1000:,.1f} ms"
     goal = f"{line.goal:g}" if line.goal else "(told)"
-    return line.name, ours, rival, f"{statistics.median(line.rounds):.1f}", f"{line.noise:.1f}", goal, met
+    return line.name, ours, rival, f"{statistics.median(line.rounds):.3g}", f"{line.noise:.2g}", goal, met
 
 
 if __name__ == "__main__":

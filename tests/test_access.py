@@ -1,17 +1,18 @@
 """Accounts, sign-in, tokens and the audit chain, on both databases."""
 
 import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from features.errors import Refusal
-from serving.access import accounts, credentials
+from serving.access import accounts, credentials, signing_in
 from serving.access.audit import SYSTEM, faults, record
 from serving.access.roles import MAY_SEE, PERMISSIONS, PERMISSIONS_OF, SCOPE_OF, Field, Permission, Role
 from serving.access.sight import Sight
-from serving.access.tables import Account, AuditRow
+from serving.access.tables import Account, AuditRow, Failure
 from serving.database import transaction
 
 NOW = dt.datetime(2026, 1, 5, 9, 0, tzinfo=dt.UTC)
@@ -100,8 +101,7 @@ def added(store, name="zhang", role=Role.WELLNESS, **scope):
 
 
 def tried(store, password, *, name="zhang", address="10.0.0.1", now=NOW):
-    with transaction(store) as session:
-        return accounts.sign_in(session, name, password, address=address, now=now)
+    return signing_in.sign_in(store, name, password, address=address, now=now)
 
 
 def test_the_first_password_signs_in_and_must_be_changed(store):
@@ -117,9 +117,7 @@ def test_a_changed_password_ends_every_other_sign_in(store):
     with transaction(store) as session:
         account = accounts.account_named(session, "zhang")
         secret = credentials.begin(session, account)
-    with transaction(store) as session:
-        account = accounts.account_named(session, "zhang")
-        accounts.change_password(session, account, old=first, new="a longer one of mine")
+    signing_in.change_password(store, "zhang", old=first, new="a longer one of mine")
     with transaction(store) as session:
         assert credentials.holder(session, secret) is None
     assert tried(store, first).account is None
@@ -129,8 +127,8 @@ def test_a_changed_password_ends_every_other_sign_in(store):
 @pytest.mark.parametrize("bad", ["short", "zhang-is-my-name", "x" * 300])
 def test_a_poor_password_is_refused(store, bad):
     first = added(store)
-    with transaction(store) as session, pytest.raises(Refusal):
-        accounts.change_password(session, accounts.account_named(session, "zhang"), old=first, new=bad)
+    with pytest.raises(Refusal):
+        signing_in.change_password(store, "zhang", old=first, new=bad)
 
 
 def test_failures_are_throttled_and_the_right_password_waits_too(store):
@@ -141,6 +139,41 @@ def test_failures_are_throttled_and_the_right_password_waits_too(store):
     assert tried(store, first).account is None
     assert tried(store, first, now=NOW + dt.timedelta(seconds=waits[4])).account is not None
     assert tried(store, "wrong", now=NOW + dt.timedelta(minutes=1)).wait_seconds == 0  # success forgot the failures
+
+
+def test_of_many_wrong_passwords_at_once_no_more_are_looked_at_than_one_after_another(store):
+    added(store)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: tried(store, "wrong"), range(16)))
+    with transaction(store) as session:
+        looked_at = session.scalar(select(func.count()).where(AuditRow.action == "sign-in failed"))
+        assert looked_at == 5
+        assert set(session.scalars(select(Failure.failures))) == {5}  # none was lost, by name, address and both
+
+
+def test_nobody_waits_to_write_while_a_password_is_looked_at(store, monkeypatch):
+    first, looked = added(store), signing_in.right
+
+    def while_others_write(kept, password):
+        with transaction(store) as session:  # SQLite lets one write at a time
+            record(session, SYSTEM, "tested")
+        return looked(kept, password)
+
+    monkeypatch.setattr(signing_in, "right", while_others_write)
+    assert tried(store, first).account is not None
+    signing_in.change_password(store, "zhang", old=first, new="a longer one of mine")
+
+
+def test_a_password_that_was_changed_meanwhile_signs_nobody_in(store, monkeypatch):
+    first, looked = added(store), signing_in.right
+
+    def while_it_is_reset(kept, password):
+        with transaction(store) as session:
+            accounts.reset_password(session, SYSTEM, "zhang")
+        return looked(kept, password)
+
+    monkeypatch.setattr(signing_in, "right", while_it_is_reset)
+    assert tried(store, first).account is None
 
 
 def test_another_address_is_not_locked_out_by_failures_elsewhere(store):

@@ -1,19 +1,12 @@
 """The pages of the assessment in a real browser: no barrier, nothing sticks out, whole on paper."""
 
-import threading
-
 import pytest
-import uvicorn
-from axe_playwright_python.sync_playwright import Axe
 
 from features.assessment.assess import assess
-from serving.app import create_app
 from serving.assessed.storing import store_assessment
 from serving.database import open_database
-from serving.running import bind
 from tests.assessment_force import NOW, force, work
-from tests.serving_fixtures import sign_in
-from tests.test_pages_browser import SERIOUS, WIDTHS, Served, browser
+from tests.browsing import SIDEWAYS, WIDTHS, browser, serious_faults, service
 
 __all__ = ["browser"]
 pytestmark = pytest.mark.browser
@@ -27,14 +20,9 @@ def address(tmp_path_factory):
     engine = open_database(home)
     rows = [*work(skill={"P07": 5.0}), ("P00", "complaint", "2021-11-05", 1)]
     store_assessment(assess(force(rows), NOW, consents=["P07"]), engine)
-    bound = bind("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(create_app(home, engine), log_level="error", access_log=False))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
-    thread.start()
-    yield Served(f"http://127.0.0.1:{bound.getsockname()[1]}", sign_in(engine, "hr"))
-    server.should_exit = True
-    thread.join()
     engine.dispose()
+    with service(home, "hr") as served:
+        yield served
 
 
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS.keys())
@@ -45,10 +33,8 @@ def test_no_page_has_a_serious_barrier_or_sticks_out(browser, address, width, la
     page = context.new_page()
     for path in PAGES:
         page.goto(f"{address}{path}{'&' if '?' in path else '?'}lang={language}")
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
-        page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
-        found = Axe().run(page).response["violations"]
-        assert [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in SERIOUS] == [], path
+        assert page.evaluate(SIDEWAYS) <= width, path
+        assert serious_faults(page) == [], path
     context.close()
 
 

@@ -135,7 +135,7 @@ def test_points_at_a_past_date_are_the_entries_booked_by_then(home: Path) -> Non
     ("words", "code", "said"),
     [
         (["assess", "--as-of", "2024-13"], 2, "not a month"),
-        (["assess", "--as-of", "2030-01"], 1, "can't be assessed"),
+        (["assess", "--as-of", "2030-01"], 1, "lies outside the store"),
         (["assess", "--as-of", "2024-12", "--out", "a.doc"], 2, ".xlsx"),
         (["assess", "--as-of", "2024-12", "--officer", "NOBODY"], 1, "no posting"),
         (["points", "--on", "yesterday"], 2, "not a day"),

@@ -65,6 +65,24 @@ def star(found):
     return letters[letters["agreed"]]["officer_id"].iloc[0]
 
 
+def test_a_commander_begins_at_the_own_units_and_the_force_stands_apart_without_lists(client, home, found):
+    units = sorted(found.tables["people"]["unit"].value_counts().index[:2])
+    engine = open_database(home)
+    one = signed_in_client(client.app, engine, "commander", units=tuple(units[:1]))
+    page = one.get("/cockpit?lang=en").text
+    assert units[0] in page.split("<h1>")[1].split("</h1>")[0]
+    assert "Objections" not in page
+    force = one.get("/cockpit?force=true&lang=en").text
+    assert "The force" in force.split("<h1>")[1].split("</h1>")[0]
+    assert "Warnings:" not in force  # the own units' number does not stand under the force's name
+    two = signed_in_client(client.app, engine, "commander", units=tuple(units))
+    page = two.get("/cockpit?lang=en").text
+    assert "My units" in page.split("<h1>")[1].split("</h1>")[0]
+    assert all(f"/cockpit?unit={quote(unit, safe='')}" in page for unit in units)
+    assert "force.svg" not in page
+    engine.dispose()
+
+
 def pages_of(found, star):
     unit = quote(found.tables["people"].set_index("officer_id").loc[star, "unit"])
     person = f"/officers/{star}"
@@ -191,7 +209,9 @@ def test_without_an_assessment_the_pages_say_so(tmp_path):
     engine = open_database(tmp_path)
     with signed_in_client(create_app(tmp_path, engine), engine, "hr") as calls:
         for path in ("/cockpit", "/stars", "/assessment"):
-            assert "jingxing assess" in calls.get(path).text
+            text = calls.get(path).text
+            assert "请联系管理员运行考核" in text  # whom to ask, not what to type
+            assert "jingxing " not in text
         assert calls.get("/warnings").status_code == 404
     engine.dispose()
 

@@ -1,9 +1,11 @@
 """Every command, setting, measure key and permission stands in the docs; no tool's or registry's name does."""
 
+import importlib
 import re
 import subprocess
 from pathlib import Path
 
+import click
 import pytest
 from fastapi.routing import iter_route_contexts
 from fastapi.testclient import TestClient
@@ -35,6 +37,26 @@ def doc(name: str) -> str:
 def test_every_command_stands_in_the_readme(readme: str) -> None:
     assert [name for name in COMMANDS if f"`jingxing {name}" not in doc(readme)] == []
     assert all(f"make {target}" in doc(readme) for target in ("demo", "test", "bench", "accept"))
+
+
+EVERYWHERE = {"--home", "--json", "--db", "--lang", "--by"}
+"""Options that many commands share; the README tells them once."""
+
+
+def options(command: str) -> set[str]:
+    module, attribute, _ = COMMANDS[command]
+    params = getattr(importlib.import_module(module), attribute).params
+    return {name for each in params if isinstance(each, click.Option) for name in each.opts if name.startswith("--")}
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_readmes_table_names_every_option_of_a_command_and_no_other(readme: str, command: str) -> None:
+    rows = [line for line in doc(readme).splitlines() if line.startswith("| `jingxing ")]
+    told = " ".join(re.findall(rf"`jingxing {command}\b[^`]*`", " ".join(rows)))
+    named, real = set(re.findall(r"--[a-z][a-z-]*", told)), options(command)
+    assert named - real == set(), "no such option"
+    assert real - named - EVERYWHERE == set(), "not told"
 
 
 PRACTICES = ("S1", "S2", "S3", "A", "B", "C1", "C2", "D1", "D2", "D3", "D4", "E, F3", "F1", "F2", "G")

@@ -1,5 +1,6 @@
 """The door through the web: sign-in, first password, sign-out, foreign forms, accounts and tokens, first start."""
 
+import asyncio
 import json
 import logging
 import re
@@ -12,7 +13,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select
 
 from features.console import Console
-from serving.access import accounts
+from serving.access import accounts, signing_in
 from serving.access.audit import SYSTEM
 from serving.access.caller import COOKIE
 from serving.access.first import MARK, first_accounts
@@ -26,7 +27,7 @@ from serving.database import open_database, transaction
 from serving.pages.door import local
 from serving.running import tell_first
 from serving.settings import Settings
-from tests.serving_fixtures import HERE, signed_in_client
+from tests.serving_fixtures import HERE, sign_in, signed_in_client
 
 PASSWORD = "a longer one of mine"
 PAGE = {"accept": "text/html"}
@@ -242,8 +243,7 @@ def test_the_first_start_makes_an_administrator_and_tells_the_password_once(tmp_
     assert only.role is Role.ADMIN
     assert capsys.readouterr().out.count(only.password) == 1
     assert first_accounts(tmp_path, engine) == []
-    with transaction(engine) as session:
-        assert accounts.sign_in(session, "admin", only.password, address="x").account.must_change
+    assert signing_in.sign_in(engine, "admin", only.password, address="x").account.must_change
     engine.dispose()
 
 
@@ -310,6 +310,33 @@ def test_a_large_body_of_a_stranger_is_refused_unread(home):
         assert browser(app).post("/sign-in", content=much, headers=headers).status_code == 401
     known = signed_in_client(app, engine, "admin")
     assert known.post("/accounts", data={"name": "x" * 300_000, "role": "hr"}).status_code == 422
+
+
+@pytest.mark.parametrize(("role", "status"), [("hr", 403), ("auditor", 403), ("", 401), ("admin", 0)])
+def test_a_large_export_is_read_only_from_who_may_send_it(home, role, status):
+    """The permission is asked before the body; nobody else's is read at all."""
+    engine, app = home
+    cookie = f"{COOKIE}={sign_in(engine, role)}" if role else ""
+    headers = {"host": "localhost", "cookie": cookie, "content-length": str(2**30),
+               "content-type": "multipart/form-data; boundary=b"}  # fmt: skip
+    told, scope = [], {
+        "type": "http", "http_version": "1.1", "method": "POST", "path": "/arrivals", "raw_path": b"/arrivals",
+        "query_string": b"", "scheme": "http", "server": ("localhost", 80), "client": HERE,
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }  # fmt: skip
+    read = []
+
+    async def receive():
+        read.append(True)
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        told.append(message.get("status"))
+
+    asyncio.run(app(scope, receive, send))
+    assert bool(read) is (role == "admin")
+    assert status in (0, told[0])
+    assert len(written(engine, "refused")) == (status == 403)
 
 
 def test_only_trusted_host_names_are_answered(tmp_path):

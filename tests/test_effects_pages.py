@@ -109,7 +109,7 @@ def test_the_pictures_are_drawings(caller: TestClient, told: Engine) -> None:
 
 def test_a_home_without_effects_says_so_and_an_unknown_month_is_not_found(store: Engine, tmp_path) -> None:  # type: ignore[no-untyped-def]
     calls = signed_in_client(create_app(tmp_path, store), store, "wellness")
-    assert "jingxing effects" in calls.get("/effects?lang=en").text
+    assert "Ask the administrator or the data scientist" in calls.get("/effects?lang=en").text
     assert calls.get("/api/v1/effects").status_code == 404
     assert calls.get("/effects/99").status_code == 404
     assert calls.get("/effects/overview.svg").status_code == 404

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from features.engine import feature_rows
 from features.histories.tables import Histories
-from features.statistics import moments
+from features.tiles import Wanted
 from tests.forces import force, random_tables
 from tests.reference import reference_rows
 
@@ -43,6 +43,19 @@ def test_feature_rows_equal_the_slow_reference(seed: int, as_of: int, per_month:
 
 def test_the_reference_comparison_notices_a_wrong_window(monkeypatch: pytest.MonkeyPatch) -> None:
     roster, events = random_tables(3)
-    shorter = lambda v, o, w: {k: moments(v, o, (max(1, k - 1),))[max(1, k - 1)] for k in w}  # noqa: E731
-    monkeypatch.setattr("features.engine.moments", shorter)
+    plan = Wanted._plan
+    shorter = lambda wanted: plan(wanted)._replace(windows=np.maximum(plan(wanted).windows - 1, 1))  # noqa: E731
+    monkeypatch.setattr(Wanted, "_plan", shorter)
     assert differences(force(roster, events), roster, events, 2021 * 12) != []
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_how_many_officers_are_worked_on_at_a_time_changes_no_bit(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    roster, events = random_tables(seed, officers=14)
+    many = feature_rows(force(roster, events), range(2020 * 12 + 9, 2022 * 12, 2))
+    monkeypatch.setattr("features.engine.TILE", 3)
+    monkeypatch.setattr("features.engine.KEYS_AT_ONCE", 2)
+    few = feature_rows(force(roster, events), range(2020 * 12 + 9, 2022 * 12, 2))
+    assert many.values.tobytes() == few.values.tobytes()
+    np.testing.assert_array_equal(many.officer, few.officer)
+    np.testing.assert_array_equal(many.as_of, few.as_of)

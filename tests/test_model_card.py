@@ -11,8 +11,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
+from tests.browsing import ARGUMENTS, CHROMIUM, HOW, SERIOUS, WIDTHS
 from tests.serving_fixtures import in_ci
-from tests.test_pages_browser import ARGUMENTS, CHROMIUM, HOW, SERIOUS, WIDTHS
 from tests.training_force import small_force, small_profile
 from training.cards.model_card import LIMITS, NOT_FOR, document, model_card
 from training.cards.pictures import short

@@ -4,7 +4,6 @@ import datetime as dt
 import json
 import re
 import shutil
-from dataclasses import replace
 
 import pytest
 from sqlalchemy import select
@@ -15,9 +14,10 @@ from serving.app import create_app
 from serving.database import open_database, transaction
 from serving.decisions.tables import Feedback
 from serving.tables import Score
-from tests.serving_fixtures import quick_model, signed_in_client
+from tests.model_versions import two_more_versions
+from tests.serving_fixtures import signed_in_client
 from training.registry.chain import verify
-from training.registry.impact import assessed, withdraw
+from training.registry.impact import withdraw
 from training.registry.registry import Registry
 
 RISK = "burnout"
@@ -28,29 +28,7 @@ WHY = "better on the newest months"
 def made(made_home, given, tmp_path_factory):
     """The shared home with two more versions of one risk: 2 passes the gate, 3 is unfair and below the champion."""
     home = shutil.copytree(made_home, tmp_path_factory.mktemp("models") / "home")
-    model = assessed(home, given.profile, quick_model(given, RISK))
-    figure = {"average_precision": [0.5, 0.4, 0.6], "precision_capacity": [0.4, 0.3, 0.5]}
-    mine, rule = {**figure, "calibration_error": [0.01, 0.0, 0.02]}, {key: [0.1, 0.1, 0.1] for key in figure}
-    group = {"dimension": "sex", "group": "F", "persons": 40, "positives": 20, "rows": 80, "rate": 0.3}
-    told = {key: [0.3, 0.2, 0.4] for key in ("selection", "precision", "missed", "calibration")}
-    few = {**group, "group": "M", "persons": 3, "state": "too few persons"}
-    groups = [{**each, **told, "deviations": {}} for each in ({**group, "state": "judged"}, few)]
-    good = {
-        **model.card,
-        "figures": {"lightgbm": mine, "rule": rule},
-        "reliability": {"rate": 0.2, "ratio": [1.0, 0.9, 1.1], "slope": [1.0, 0.9, 1.1]},
-        "fairness": {"groups": groups, "unfair": []},
-        "leak_test": {"passed": True, "told": "nothing"},
-        "comparison": {"version": "1", "difference": 0.1, "low": 0.05, "high": 0.15},
-        "curves": {"calibration": [{"rows": 50, "mean": 0.1, "share": 0.12, "low": 0.05, "high": 0.2}] * 3},
-        "best_rival": {"told": "a rival leads: counts", "told_zh": "对照方法领先：计数"},
-    }
-    off = {"calibration": {"value": 0.4, "error": 0.01, "level": 0.3, "persons": 40}}
-    unfair = {"groups": [{**groups[0], "deviations": off}], "unfair": []}
-    bad = {**good, "fairness": unfair, "comparison": {"version": "1", "difference": -0.1, "low": -0.2, "high": -0.05}}
-    registry = Registry(home)
-    for card in (good, bad):
-        registry.register(replace(model, card=card), by="the tests", reason="")
+    two_more_versions(home, given, RISK)
     return home
 
 

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import IntegrityError
 
+from features.console import Console
 from features.errors import Refusal
 from features.months import month_end, month_text, parse_month
 from serving.access.accounts import NewAccount, account_named, add_account
@@ -23,14 +24,20 @@ from serving.access.audit import SYSTEM, Actor, faults
 from serving.access.roles import Role
 from serving.access.tables import AuditRow
 from serving.answers.problems import Kind, Problem
+from serving.assessed.tables import AssessmentHead
 from serving.cli import main
 from serving.database import open_database, transaction
 from serving.decisions.publishing import altered, beside, digest_of, list_of, missing, publish, published_of
 from serving.decisions.tables import Delivery, Flag, Published
+from serving.demo import newest_month
+from serving.effects.tables import EffectRow
+from serving.mentoring.tables import MentoringRound, Mentorship, Offer
 from serving.models.monitored import HOLD, MonitoredMonth, store_month
 from serving.months.month_commands import month as month_command
 from serving.months.notices import SIGNATURE, deliveries_of, mark_seen, notice_settings, send_notices, unseen
 from serving.months.replay import past_list, replay
+from serving.months.steps import STEPS
+from serving.rest.tables import RestPlan
 from serving.scored.lists import (
     PersonFacts,
     Recommendation,
@@ -40,7 +47,8 @@ from serving.scored.lists import (
     store_list,
     store_recommendations,
 )
-from serving.tables import Facts, RecommendationRow, Score, SupersededList
+from serving.tables import Facts, MonitorRun, RecommendationRow, Score, SupersededList
+from serving.words import CHINESE
 from tests.serving_fixtures import last_month
 
 JUNE = parse_month("2024-06")
@@ -413,6 +421,87 @@ def test_the_month_in_one_drafts_then_published_lists_that_replay_to_the_bit(mon
         assert session.scalar(select(func.count()).select_from(Flag)) > 0
         past = past_list(session, "burnout", newest)
     assert replay(month_home, past).equal
+    database.dispose()
+
+
+def test_the_month_tells_effects_first_so_that_offers_and_rest_hold_what_help_brings():
+    names = [step.name for step in STEPS]
+    assert names == ["effects", "lists", "assessment", "offers", "monitor", "match", "rest"]
+    assert {step.name for step in STEPS if not step.must} == {"effects", "match", "rest"}
+
+
+def kept(home):
+    """Of everything that people act on: the ids, and how many rows the log has."""
+    database = open_database(home)
+    with transaction(database, writes=False) as session:
+        found = {table.__tablename__: session.scalars(select(table.id).order_by(table.id)).all()
+                 for table in (EffectRow, MentoringRound, Mentorship, Offer, RestPlan)}  # fmt: skip
+        found["log"] = session.scalar(select(func.count()).select_from(AuditRow))
+    database.dispose()
+    return found
+
+
+def test_the_month_fills_every_page_and_run_again_changes_nothing_that_people_have_before_them(month_home, given):
+    name = month_text(last_month(given))
+    assert ran(month_home, name)[0] == 0
+    first = kept(month_home)
+    assert all(first.values()), first
+    code, output = ran(month_home, name)
+    assert code == 0, output
+    steps = {step["name"]: step["told"]["en"] for step in json.loads(output)["steps"]}
+    assert kept(month_home) == first
+    assert "told before stand" in steps["effects"]
+    assert "stand unchanged" in steps["match"]
+    assert "stands unchanged" in steps["rest"]
+    assert steps["offers"] == "0 new, 0 renewed, 0 lapsed"
+
+
+def test_an_earlier_month_run_later_leaves_the_proposals_of_the_newest_alone(month_home, given):
+    assert ran(month_home, month_text(last_month(given)))[0] == 0
+    first = kept(month_home)
+    code, output = ran(month_home, month_text(last_month(given) - 1), "--without", "effects")
+    assert code == 0, output
+    told = json.loads(output)["steps"]
+    assert "effects" not in {step["name"] for step in told}
+    assert all("of a later month" in step["told"]["en"] for step in told if step["name"] in ("match", "rest"))
+    after = kept(month_home)
+    assert [after[name] == first[name] for name in ("mentoring_rounds", "mentorships", "rest_plans")] == [True] * 3
+
+
+def test_a_step_that_the_histories_do_not_allow_is_told_and_does_not_fail_the_month(own_home, given):
+    code, output = ran(own_home, month_text(last_month(given) - 15))
+    assert code == 0, output
+    told = json.loads(output)
+    effects = next(step for step in told["steps"] if step["name"] == "effects")
+    assert not effects["had"]
+    assert "whole horizon after it" in effects["told"]["en"]
+    assert len(told["lists"]) == 2
+
+
+def test_the_lines_of_a_month_are_in_one_language(own_home, given):
+    done = CliRunner().invoke(
+        month_command,
+        ["--home", str(own_home), month_text(last_month(given)), "--lang", "zh", *["--without", "effects"]],
+    )
+    assert done.exit_code == 0, done.output
+    lines = [line for line in done.stdout.splitlines() if " s]" in line]
+    assert len(lines) == 6
+    assert all(CHINESE.search(line) for line in lines)
+
+
+def test_the_demo_leaves_a_draft_a_published_month_and_something_on_every_page(own_home, given):
+    done = newest_month(Console(own_home, json=True), given, language="en")
+    database = open_database(own_home)
+    with transaction(database, writes=False) as session:
+        before, newest = month_end(done.as_of - 1), month_end(done.as_of)
+        assert {row.as_of for row in session.scalars(select(Published))} == {before}
+        assert published_of(session, "burnout", newest) is None
+        assert session.scalars(select(EffectRow.action).distinct()).all() == ["compensatory_leave"]
+        for table in (MentoringRound, Offer, RestPlan, MonitorRun, AssessmentHead):
+            assert session.scalars(select(table.as_of).distinct()).all() == [newest], table
+        named = {row.action: row.actor for row in session.scalars(select(AuditRow))}
+        assert named["list published"] == named["rest plan made"] == named["mentorships proposed"] == "jingxing demo"
+        assert faults(session) == []
     database.dispose()
 
 

@@ -26,6 +26,7 @@ from serving.decisions.objections import (
     contest,
     counts,
     decide_objection,
+    keep_rerun,
     objections_seen,
     to_correct,
 )  # fmt: skip
@@ -108,6 +109,30 @@ def test_nobody_decides_an_objection_of_their_own(store):
     number = made(store)
     with refused(Kind.FORBIDDEN):
         decided(store, number, LI, sight=Sight(Role.WELLNESS, officer_id="a"))
+
+
+def test_the_account_that_sent_an_objection_does_not_decide_it_though_it_is_tied_to_no_officer(store):
+    listed(store, JUNE, people="ab")
+    number = made(store)
+    with refused(Kind.FORBIDDEN):
+        decided(store, number, Actor(WANG.name, "wellness"))
+    decided(store, number, LI)
+
+
+def test_hr_decides_where_only_scores_change_that_it_may_see(store):
+    listed(store, JUNE, people="ab")
+    number = made(store, against=Against.RECORD, risk=None, records=("E1",), measure="night_shift")
+    score = {"probability": 0.4, "low": 0.3, "high": 0.5, "evidence": "sufficient"}
+    with transaction(store) as session:
+        keep_rerun(session, LI, number, before={"burnout": score}, without={"burnout": {**score, "made_with": 1}})
+    decided(store, number, sight=HR)
+    other = made(store, against=Against.RECORD, risk=None, records=("E2",), measure="night_shift")
+    moved = {**score, "probability": 0.3}
+    with transaction(store) as session:
+        keep_rerun(session, LI, other, before={"burnout": score}, without={"burnout": {**moved, "made_with": 1}})
+    with refused(Kind.FORBIDDEN):
+        decided(store, other, sight=HR)
+    decided(store, other)
 
 
 def test_the_second_of_two_deciders_is_told_and_the_answer_stays(store):
@@ -271,11 +296,20 @@ def test_an_objection_goes_from_the_officer_to_the_decision_through_the_api(own_
     assert seen["before"]["burnout"]["probability"] != seen["without"]["burnout"]["probability"]
     by_hr = hr.get(f"/api/v1/objections/{number}").json()
     assert set(by_hr["before"]) == {"efficiency_decline"}  # the firewall holds for the rerun too
+    with transaction(engine, writes=False) as session:
+        health = health_groups(session, batch_of(session, WHOLE, "efficiency_decline"))
+    for told_to in (by_hr, seen):  # nobody but the officer sees health reasons of a risk of development
+        for scores in (told_to["before"], told_to["without"]):
+            assert not health & {reason["measure"] for reason in scores["efficiency_decline"]["strongest"]}
     verdict = {"version": seen["version"], "outcome": "upheld", "answer": "经核实，登记有误"}
-    assert hr.post(f"/api/v1/objections/{number}/decision", json={**verdict, "version": 7}).status_code == 409
-    assert hr.post(f"/api/v1/objections/{number}/decision", json=verdict).json()["status"] == "upheld"
+    refused_ = hr.post(f"/api/v1/objections/{number}/decision", json=verdict)  # it moves a score of wellness
+    assert (refused_.status_code, "may not see" in refused_.json()["detail"]) == (403, True)
+    assert "无权查看" in hr.get(f"/objections/{number}?lang=zh").text
+    assert "may not see" not in hr.get(f"/objections/{number}?lang=zh").text
+    assert wellness.post(f"/api/v1/objections/{number}/decision", json={**verdict, "version": 7}).status_code == 409
+    assert wellness.post(f"/api/v1/objections/{number}/decision", json=verdict).json()["status"] == "upheld"
     own = officer.get("/api/v1/objections/own").json()["objections"][0]
-    assert (own["answer"], own["decided_by"]) == ("经核实，登记有误", "the hr")
+    assert (own["answer"], own["decided_by"]) == ("经核实，登记有误", "the wellness")
     with transaction(engine, writes=False) as session:
         assert {row.risk for row in session.scalars(select(Rescored))} == {"burnout", "efficiency_decline"}
         as_of = session.scalar(select(Batch.as_of).order_by(Batch.as_of.desc()).limit(1))
@@ -337,7 +371,7 @@ def upheld(engine, home, who, records, *, between=None):
         between()
         rerun(engine, home, number)
     with transaction(engine) as session:
-        row = decide_objection(session, LI, Decided(number, 0, Outcome.UPHELD, "经核实，登记有误"), HR)
+        row = decide_objection(session, LI, Decided(number, 0, Outcome.UPHELD, "经核实，登记有误"), WELLNESS)
         in_force(session, row)
 
 
@@ -390,7 +424,7 @@ def test_a_score_computed_before_a_withdrawal_is_not_put_in_force_after_it(own_h
     with transaction(engine) as session:
         withdraw(session, WANG, who, register=True, home=own_home, today=dt.date.today())
     with refused(Kind.DECIDED_MEANWHILE), transaction(engine) as session:
-        in_force(session, decide_objection(session, LI, Decided(number, 0, Outcome.UPHELD, "经核实属实"), HR))
+        in_force(session, decide_objection(session, LI, Decided(number, 0, Outcome.UPHELD, "经核实属实"), WELLNESS))
     with transaction(engine, writes=False) as session:
         assert session.scalars(select(Rescored)).all() == []
     engine.dispose()

@@ -106,7 +106,6 @@ def test_every_text_exists_in_both_languages_with_the_same_blanks_and_is_used():
         role = key in ("wellness", "hr", "commander") or key.removeprefix("role_") in list(Role)
         assert (
             role
-            or key == "timeline_none"
             or key.startswith(built)
             or f'"{key}"' in used
             or f"'{key}'" in used

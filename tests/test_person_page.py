@@ -10,16 +10,20 @@ from features.assessment.assess import assess
 from features.histories.store import load_officer
 from features.months import month_end, month_of
 from features.profile import load_profile
+from serving.access.audit import Actor
 from serving.access.roles import Role
-from serving.access.sight import Sight
+from serving.access.sight import WHOLE, Sight
 from serving.app import create_app
 from serving.assessed.storing import store_assessment
 from serving.charts import Event, timeline_chart
 from serving.database import open_database, transaction
+from serving.decisions.help import Wanted, answer_help, ask_for_help
 from serving.persons.first_words import first_words
+from serving.persons.heights import falls_from_height
 from serving.persons.timeline import MONTHS, timeline
+from serving.scored.queries import batch_of, entries
 from serving.tables import Batch
-from tests.serving_fixtures import last_month, signed_in_client
+from tests.serving_fixtures import an_officer, last_month, signed_in_client
 
 DECLINE, BURNOUT = "/api/v1/risk-lists/efficiency_decline", "/api/v1/risk-lists/burnout"
 PROFILE = load_profile("gongan").model_dump(mode="json")
@@ -116,7 +120,6 @@ def test_a_decision_on_the_page_stands_there_with_risk_then_and_now(desk):
         "the wellness: acted on",
         "Arranged: Counselling",
         "wants to talk",
-        "The risk was",
         "No help on record",
     ):
         assert told in text
@@ -214,3 +217,60 @@ def test_the_page_of_a_past_month_tells_that_month(desk, given):
     text = page(client("wellness"), f"/officers/{entry['officer_id']}?as_of={first:%Y-%m}&lang=zh")
     assert f"{first.year}年{first.month}月" in text
     assert month_of(first) == last_month(given) - 1
+
+
+@pytest.mark.parametrize(
+    ("risk", "told", "says"),
+    [
+        ("efficiency_decline", reason("citizen_rating", 96.0, 95.0, 88.0), True),
+        ("efficiency_decline", reason("citizen_rating", 80.0, 95.0, 88.0), False),
+        ("efficiency_decline", reason("complaint", 0.0, 0.0, 1.0), True),  # fewer is better
+        ("efficiency_decline", reason("night_shift", 14.0, 8.0, 7.0), False),  # neither is better
+        ("efficiency_decline", reason("efficiency", 0.8, None, 0.0), True),
+        ("efficiency_decline", reason("efficiency", -0.8, None, 0.0), False),
+        ("efficiency_decline", reason("citizen_rating", 96.0, 95.0, 88.0, contribution=-0.4), False),
+        ("efficiency_decline", reason("citizen_rating", 96.0, 95.0, 88.0, stable=False), False),
+        ("efficiency_decline", reason("citizen_rating", None, None, 88.0), False),
+        ("burnout", reason("citizen_rating", 96.0, 95.0, 88.0), False),
+    ],
+)
+def test_a_fall_from_a_high_level_is_told_where_the_risk_is_a_decline_and_only_there(risk, told, says):
+    assert falls_from_height(PROFILE, risk, [told]) is says
+    assert falls_from_height(None, risk, [told]) is False
+
+
+def test_a_person_page_says_why_a_good_level_raises_the_risk_of_a_decline(client, engine):
+    with transaction(engine, writes=False) as session:
+        batch = batch_of(session, WHOLE, "efficiency_decline")
+        high = [each.score.officer_id for each in entries(session, WHOLE, batch, limit=60)
+                if falls_from_height(PROFILE, batch.risk, each.strongest)]  # fmt: skip
+    for language, words_ in (("zh", "回归均值"), ("en", "regression to the mean")):
+        assert words_ in client.get(f"/officers/{high[0]}?lang={language}").text
+
+
+def test_a_decision_on_this_very_list_tells_no_change_of_the_risk(own_home):
+    engine = open_database(own_home)
+    client = signed_in_client(create_app(own_home, engine), engine, "wellness")
+    first = client.get(BURNOUT).json()["entries"][0]
+    told = {"flag_id": first["flag_id"], "version": first["flag_version"], "decision": "watch"}
+    assert client.post("/api/v1/reviews", json=told).status_code == 201
+    text = client.get(f"/officers/{first['officer_id']}?lang=en").text
+    assert "Kept under watch" in text or "watch" in text
+    assert "The risk was" not in text
+    engine.dispose()
+
+
+def test_an_answered_request_for_help_stays_on_the_pages_with_its_answer(own_home):
+    engine = open_database(own_home)
+    client = signed_in_client(create_app(own_home, engine), engine, "wellness")
+    hr = signed_in_client(create_app(own_home, engine), engine, "hr")
+    with transaction(engine) as session:
+        who = an_officer(session)[0]
+        row = ask_for_help(session, Actor("wang", "officer"), who, kind=Wanted.REST, told="连续值班，睡不好")
+        answer_help(session, Actor("chen", "wellness"), row.id, "下周一起调休三天")
+    for path in ("/objections?lang=zh", f"/officers/{who}?lang=zh"):
+        text = client.get(path).text
+        assert "下周一起调休三天" in text, path
+        assert "连续值班，睡不好" in text, path
+        assert "下周一起调休三天" not in hr.get(path).text
+    engine.dispose()

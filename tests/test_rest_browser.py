@@ -1,18 +1,10 @@
 """The rest plan in a real browser, without JavaScript: made, struck, solved again; fits a phone; no barrier."""
 
 import shutil
-import threading
-from pathlib import Path
 
 import pytest
-import uvicorn
-from axe_playwright_python.sync_playwright import Axe
 
-from serving.app import create_app
-from serving.database import open_database
-from serving.running import bind
-from tests.serving_fixtures import sign_in
-from tests.test_pages_browser import SERIOUS, WIDTHS, Served, _opened, browser
+from tests.browsing import SIDEWAYS, WIDTHS, browser, opened, serious_faults, service
 
 __all__ = ["browser"]
 pytestmark = pytest.mark.browser
@@ -20,19 +12,13 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def address(made_home, tmp_path_factory):
-    home = Path(shutil.copytree(made_home, tmp_path_factory.mktemp("rest-browser") / "home"))
-    engine, bound = open_database(home), bind("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(create_app(home, engine), log_level="error", access_log=False))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
-    thread.start()
-    yield Served(f"http://127.0.0.1:{bound.getsockname()[1]}", sign_in(engine, "wellness"))
-    server.should_exit = True
-    thread.join()
-    engine.dispose()
+    home = shutil.copytree(made_home, tmp_path_factory.mktemp("rest-browser") / "home")
+    with service(home, "wellness") as served:
+        yield served
 
 
 def test_a_plan_is_made_an_entry_struck_and_solved_again_without_javascript(browser, address):
-    page = _opened(browser, address, WIDTHS["wide"])
+    page = opened(browser, address, WIDTHS["wide"])
     page.goto(f"{address}/rest?lang=zh")
     page.locator("input[name=quota]").fill("6")
     page.get_by_role("button", name="制订计划").click()
@@ -53,11 +39,9 @@ def test_a_plan_is_made_an_entry_struck_and_solved_again_without_javascript(brow
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS.keys())
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_the_plan_fits_and_has_no_serious_barrier(browser, address, width, language):
-    page = _opened(browser, address, width, javascript=True)
+    page = opened(browser, address, width, javascript=True)
     for path in ("/rest", "/rest/1"):
         page.goto(f"{address}{path}?lang={language}")
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
-        found = Axe().run(page).response["violations"]
-        assert [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in SERIOUS] == []
+        assert page.evaluate(SIDEWAYS) <= width
+        assert serious_faults(page) == []
     page.context.close()

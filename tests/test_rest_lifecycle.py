@@ -222,6 +222,18 @@ def test_of_two_plans_for_the_same_weeks_confirmed_at_once_one_stands(store):
     assert entries(store, second, "confirmed") == {}
 
 
+def test_a_plan_that_read_nothing_of_a_confirmed_one_is_solved_again_whatever_the_clock_says(store):
+    """What was confirmed, and not yet written, while the other was read: told by number, not by time."""
+    first = made(store)
+    decided(store, first, "confirm")
+    second = made(store)  # read later by the clock, without the entries of the first
+    with pytest.raises(Problem) as problem:
+        decided(store, second, "confirm")
+    assert str(first) in problem.value.detail
+    solved(store, second)
+    decided(store, second, "confirm")
+
+
 def test_what_was_taken_and_declined_is_kept_and_a_draft_knows_neither(store):
     plan = made(store)
     with pytest.raises(Problem):

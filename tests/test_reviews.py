@@ -10,11 +10,13 @@ from sqlalchemy import func, select
 
 from features.months import month_end, parse_month
 from serving.access.audit import Actor, faults
+from serving.access.sight import WHOLE
 from serving.access.tables import AuditRow
 from serving.answers.problems import Kind, Problem
 from serving.database import transaction
 from serving.decisions.flags import flag_of, flags_of, raise_flags
 from serving.decisions.reviews import Decision, Verdict, agreeing, decide, feedback_by_measure, give_feedback
+from serving.decisions.seen import progress
 from serving.decisions.tables import Flag, Review
 from serving.scored.lists import ScoredList, ScoredPerson, store_list
 from serving.tables import Batch
@@ -143,6 +145,7 @@ from pathlib import Path
 from sqlalchemy import select
 from serving.access.audit import Actor
 from serving.database import open_database, transaction
+from serving.decisions.seen import progress
 from serving.decisions.reviews import Decision, Verdict, decide
 from serving.decisions.tables import Flag
 from serving.answers.problems import Problem
@@ -226,3 +229,17 @@ def test_flags_of_a_past_list_are_those_that_lived_then(store):
         july = session.scalars(select(Batch).where(Batch.as_of == month_end(JUNE + 1))).one()
         assert set(flags_of(session, june, ["a", "b"])) == {"a", "b"}
         assert set(flags_of(session, july, ["a", "b"])) == {"b"}
+
+
+def test_decided_is_counted_of_the_persons_whom_the_list_itself_names(store):
+    listed(store, JUNE, people="abc", capacity=2)
+    listed(store, JUNE + 1, people="cab", capacity=1)  # a and b are not on it
+    listed(store, JUNE + 2, people="abc", capacity=2)
+    decided(store, verdict(flags(store)["b"]))
+    with transaction(store) as session:
+        lists = session.scalars(select(Batch).order_by(Batch.as_of)).all()
+        assert [progress(session, WHOLE, batch) for batch in lists] == [(1, 2), (0, 1), (1, 2)]
+        ended = session.scalars(select(Flag).where(Flag.officer_id == "b")).one()
+        ended.status = "expired"
+        session.flush()
+        assert progress(session, WHOLE, lists[0]) == (1, 2)  # what was decided stays decided

@@ -5,6 +5,7 @@ import datetime as dt
 import io
 import re
 import shutil
+from html import unescape
 
 import pytest
 from openpyxl import load_workbook
@@ -110,6 +111,22 @@ def test_a_dismissal_without_reason_is_refused_and_with_one_it_is_kept(desk):
     assert answer.json()["reviews"][0]["reason"] == "on leave until May"
     again = client("wellness").get(f"/api/v1/flags/{third['flag_id']}")
     assert again.json() == answer.json()
+
+
+def test_a_dismissal_that_forgot_its_reason_comes_back_with_what_was_chosen_beside_the_field(desk):
+    _, client = desk
+    one = flagged(client("wellness"))[3]
+    told = {"flag_id": one["flag_id"], "version": one["flag_version"], "decision": "dismiss", "reason": "x"}
+    for place in ("/lists/burnout?lang=en", f"/officers/{one['officer_id']}?risk=burnout&lang=en"):
+        form = page(client("wellness"), place).split(f'name="flag_id" value="{one["flag_id"]}"')[1]
+        back = unescape(re.search(r'name="back" value="([^"]*)"', form)[1])
+        headers = {"accept": "text/html", "referer": f"http://localhost{place}"}
+        answer = client("wellness").post("/flags/decision?lang=en", data={**told, "back": back}, headers=headers)
+        assert answer.status_code == 422, place
+        again = answer.text.split(f'name="flag_id" value="{one["flag_id"]}"')[1].split("</form>")[0]
+        assert "Say why it is dismissed" in again
+        assert re.search(r'<input [^>]*name="reason"[^>]*value="x"', again)
+        assert re.search(r'<input [^>]*value="dismiss"[^>]*checked', again)
 
 
 def test_the_same_idempotency_key_decides_once(desk):

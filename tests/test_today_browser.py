@@ -1,17 +1,10 @@
 """The list in a real browser: row to row by keyboard, and deciding, publishing and feedback without JavaScript."""
 
 import shutil
-import threading
 
 import pytest
-import uvicorn
-from axe_playwright_python.sync_playwright import Axe
 
-from serving.app import create_app
-from serving.database import open_database
-from serving.running import bind
-from tests.serving_fixtures import sign_in
-from tests.test_pages_browser import SERIOUS, WIDTHS, Served, browser
+from tests.browsing import WIDTHS, browser, service
 
 pytestmark = pytest.mark.browser
 
@@ -22,15 +15,8 @@ __all__ = ["browser"]
 def desk(made_home, tmp_path_factory):
     """The address of a service over a copy of the served home, where the wellness officer is signed in."""
     home = shutil.copytree(made_home, tmp_path_factory.mktemp("desk") / "home")
-    engine, bound = open_database(home), bind("127.0.0.1", 0)
-    config = uvicorn.Config(create_app(home, engine), log_level="error", access_log=False)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
-    thread.start()
-    yield Served(f"http://127.0.0.1:{bound.getsockname()[1]}", sign_in(engine, "wellness"))
-    server.should_exit = True
-    thread.join()
-    engine.dispose()
+    with service(home, "wellness") as served:
+        yield served
 
 
 @pytest.fixture
@@ -96,18 +82,3 @@ def test_feedback_is_given_and_a_list_published_without_javascript(opened):
     before = page.locator("form[action='/months/publish']").count()
     page.locator("form[action='/months/publish'] button").first.click()
     assert page.locator("form[action='/months/publish']").count() == before - 1
-
-
-@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS.keys())
-def test_axe_finds_no_serious_barrier_on_these_pages(opened, width):
-    for path in ("/lists/burnout", "/months", "/reviews"):
-        page = opened(f"{path}?lang=zh", width, javascript=True)
-        page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
-        found = Axe().run(page).response["violations"]
-        assert [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in SERIOUS] == []
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-    person = opened("/lists/burnout", width, javascript=True).locator(".people .officer a").first.get_attribute("href")
-    page = opened(person, width, javascript=True)
-    page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
-    found = Axe().run(page).response["violations"]
-    assert [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in SERIOUS] == []

@@ -28,7 +28,7 @@ from training.judging.report import Report
 from training.judging.validation import judged_folds, validate
 from training.recipe import STANDARD
 from training.registry.commands import promote as promote_command
-from training.registry.gate import Place, Signature, objections
+from training.registry.gate import Place, Signature, criteria, objections
 from training.registry.impact import assessed, draft, on_file, sign, withdraw
 from training.registry.registry import Registry
 
@@ -249,6 +249,28 @@ def test_the_report_says_in_a_sentence_when_a_rival_leads(trial):
     assert f"a rival leads: {worse.rival} has average precision" in worse.lines()[0]
     assert "beyond chance" in worse.told[0]
     assert "对照方法领先" in worse.told[1]
+
+
+def test_a_plain_rival_that_is_better_beyond_chance_keeps_the_model_out(trial, honest):
+    noise = np.random.default_rng(0).random(len(trial.found))
+    beaten = {**honest, "best_rival": leading(replace(trial.found, probability=noise)).card()}
+    found = objections(beaten, Place("x"), policy=Policy(), signature=SIGNED)
+    told = next(each for each in found if each.key == "rival")
+    rival = beaten["best_rival"]["rival"]
+    assert f"a plain rival, {rival}, is better beyond chance" in told.en
+    assert "超出偶然" in told.zh
+    near = {**honest, "best_rival": {"rival": "counts", "difference": [-0.02, -0.06, 0.01]}}  # not told from chance
+    assert "rival" not in keys(near)
+    assert next(one for one in criteria(near, Place("x"), policy=Policy()) if one.key == "rival").met
+
+
+def test_a_criterion_that_is_judged_by_its_interval_says_so(honest):
+    above = {**honest, "figures": {**honest["figures"]}}
+    above["figures"]["lightgbm"] = {**honest["figures"]["lightgbm"], "calibration_error": [0.09, 0.001, 0.12]}
+    shown = next(one for one in criteria(above, Place("x"), policy=Policy()) if one.en == "calibration error")
+    assert shown.met
+    assert "low end of the interval" in shown.how[0]
+    assert "区间下限" in shown.how[1]
 
 
 def test_an_assessment_covers_a_risk_only_while_its_definition_and_measures_are_the_same(trial, honest, home):

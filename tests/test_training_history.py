@@ -233,8 +233,16 @@ def test_the_commands_promote_roll_back_and_verify(home):
     back = run(rollback_command, home, "--risk", "collapse", "--reason", "slower", "--json")
     assert json.loads(back.stdout)["version"] == "2"
     assert run(promote_command, home, "--risk", "collapse").exit_code == 2
-    assert run(rollback_command, home, "--risk", "collapse", "--reason", " ").exit_code == 1
+    assert run(rollback_command, home, "--risk", "collapse", "--reason", " ").exit_code == 2
     assert "is whole: 8 rows" in run(verify_command, home).stdout
+
+
+@pytest.mark.parametrize("reason", ["", "  "])
+def test_a_promotion_without_a_reason_is_wrong_usage_and_leaves_no_row(home, reason):
+    rows = len(Registry(home).history())
+    done = run(promote_command, home, "--risk", "collapse", "--version", "3", "--reason", reason)
+    assert (done.exit_code, "it is empty" in done.stderr) == (2, True)
+    assert len(Registry(home).history()) == rows
 
 
 def test_verify_names_the_changed_row_and_exits_with_one(home):

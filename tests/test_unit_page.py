@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from sqlalchemy import select
 
 from features.engine import feature_rows
@@ -20,8 +19,9 @@ from serving.scored import units as figures
 from serving.scored.scoring import explained, names_needed, score_into_store
 from serving.scored.shares import scored_units, verdict
 from serving.tables import Score, UnitShareRow
+from tests.browsing import WIDTHS, browser, fits, opened, serious_faults
 from tests.serving_fixtures import last_month, signed_in_client
-from tests.test_pages_browser import SERIOUS, WIDTHS, _fits, _opened, address, browser
+from tests.test_pages_browser import address
 from tests.training_force import small_profile
 from training.dataset import training_set
 from training.fitting import fit
@@ -257,14 +257,13 @@ def test_a_force_of_one_unit_has_no_unit_to_compare(told, force, model):
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS.keys())
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_the_unit_page_fits_is_barrier_free_and_leads_to_a_person_by_keyboard(browser, address, width, language):
-    page = _opened(browser, address, width, javascript=True)
+    page = opened(browser, address, width, javascript=True)
     page.goto(f"{address}/lists/burnout?lang={language}")
     page.locator(".watch summary").click()
     page.locator(".watch table a[href^='/units/']").first.click()
     page.wait_for_url("**/units/**")
-    _fits(page, width)
-    found = Axe().run(page).response["violations"]
-    assert [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in SERIOUS] == []
+    fits(page, width)
+    assert serious_faults(page) == []
     page.locator(".people .officer a").first.focus()
     page.keyboard.press("Enter")
     page.wait_for_url("**/officers/**")

@@ -6,10 +6,13 @@ from typing import Any
 
 import click
 
-from features.console import Console, command
+from features.console import Console, OutFile, command
 from features.errors import Refusal, WrongUsage
-from features.histories.store import load_histories
+from features.histories.reach import reach_of
+from features.histories.store import load_histories, stored_profile
 from features.months import parse_month
+from features.parts.workers import DASK, opened
+from training.in_parts import train_in_parts
 from training.judging import backtest_report
 from training.judging.backtest import EVERY_MONTHS, run_backtest
 from training.judging.backtest import steps_of as backtest_steps
@@ -33,18 +36,16 @@ RISK = click.option("--risk", default=None, help="A risk of the profile; all of 
 @click.option(
     "--minutes", type=click.FloatRange(min=0), default=None, help="End the search after so many minutes, all in all."
 )
+@DASK
 def _train(
-    console: Console, *, risk: str | None, until: str | None, trials: int, minutes: float | None
+    console: Console, *, risk: str | None, until: str | None, trials: int, minutes: float | None, dask: str | None
 ) -> dict[str, Any]:
     """Judge a model on temporal folds beside its rivals, fit it to everything known, register it."""
-    histories = load_histories(console.home)
     end = parse_month(until) if until else None
-    wanted = [risk] if risk else list(histories.profile.risks)
+    wanted = [risk] if risk else list(stored_profile(console.home).risks)
     search = Search(trials, minutes, console.home / "mlruns" / "searches")
     with console.progress(f"Training {', '.join(wanted)}", steps_of(wanted, search)) as advance:
-        outcomes = train_all(
-            histories, wanted, until=end, search=search, incumbents=_incumbents(console, wanted), progress=advance
-        )
+        outcomes = _trained(console, wanted, dask, until=end, search=search, progress=advance)
     found = {name: _registered(console, each) for name, each in outcomes.items() if isinstance(each, Trained)}
     untrained = {name: each for name, each in outcomes.items() if isinstance(each, Refusal)}
     if len(wanted) == 1 and untrained:
@@ -60,6 +61,14 @@ def _train(
 
 
 train = command("train")(_train)
+
+
+def _trained(console: Console, risks: list[str], dask: str | None, **how: Any) -> dict[str, Trained | Refusal]:
+    incumbents = _incumbents(console, risks)
+    if dask is None:
+        return train_all(load_histories(console.home), risks, incumbents=incumbents, **how)
+    with opened(dask) as workers:
+        return train_in_parts(console.home, risks, workers, incumbents=incumbents, **how)
 
 
 def _incumbents(console: Console, risks: list[str]) -> dict[str, Incumbent]:
@@ -96,6 +105,7 @@ def _refusal(registered: Registered) -> str:
 def _models(console: Console, *, risk: str | None, day: str | None) -> dict[str, Any]:
     """List the registered versions with their aliases and figures, or what served on a day."""
     registry = Registry(console.home)
+    _check_risk(registry, risk)
     if day is not None:
         return _on_day(console, registry, risk=risk, day=day)
     versions = registry.versions(risk)
@@ -113,11 +123,20 @@ def _models(console: Console, *, risk: str | None, day: str | None) -> dict[str,
 models = command("models", looks=True)(_models)
 
 
+def _check_risk(registry: Registry, risk: str | None) -> None:
+    """Raise a Refusal for a risk that has no model, where there are models of others."""
+    there = sorted({one.risk for one in registry.versions()})
+    if risk is not None and there and risk not in there:
+        raise Refusal(f"There is no model of '{risk}'.", hint=f"Models there are: {', '.join(there)}.")
+
+
 def _on_day(console: Console, registry: Registry, *, risk: str | None, day: str) -> dict[str, Any]:
     try:
         date = dt.date.fromisoformat(day)
     except ValueError:
         raise WrongUsage(f"'{day}' is not a day.", hint="Write it as YYYY-MM-DD, for example 2026-03-31.") from None
+    if date > dt.date.today():
+        raise Refusal(f"{date} has not come yet: what will serve then is not known.", hint="Choose a day up to today.")
     served = {name: spells for name, spells in registry.on_day(date).items() if risk in (None, name)}
     for name, spells in served.items():
         for each in spells:
@@ -137,9 +156,7 @@ def _on_day(console: Console, registry: Registry, *, risk: str | None, day: str)
     "--every", type=click.IntRange(1, 60), default=EVERY_MONTHS, show_default=True, help="Months a model serves."
 )
 @click.option("--version", default=None, help="A registered version instead of models trained as they would have been.")
-@click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), default=None, help="The months, CSV or Parquet."
-)
+@click.option("--out", type=OutFile(), default=None, help="The months, CSV or Parquet.")
 def _backtest(
     console: Console, *, risk: str, first: str, last: str, every: int, version: str | None, out: Path | None
 ) -> dict[str, Any]:
@@ -148,6 +165,7 @@ def _backtest(
     if not months:
         raise WrongUsage(f"--from {first} is after --to {last}.", hint="Give the earlier month as --from.")
     histories = load_histories(console.home)
+    reach_of(histories).check_months(*months)
     model = Registry(console.home).version(risk, version) if version else None
     with console.progress(f"Replaying {risk}", backtest_steps(months, every=every, fixed=bool(model))) as advance:
         found = run_backtest(histories, risk, months, every=every, model=model, progress=advance)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import lightgbm as lgb
 import numpy as np
@@ -44,12 +44,21 @@ class Fitted:
         return RiskModel(risk, self.names, self.boosters, self.calibration, card or {})
 
 
-def fit(rows: TrainingSet, profile: Profile, *, recipe: Recipe = STANDARD) -> Fitted:
+class Grow(Protocol):
+    """Grows the boosters of a recipe's bag on rows; the final fit may be given another one than ``_bag``."""
+
+    def __call__(
+        self, rows: TrainingSet, inputs: tuple[str, ...], signs: Sequence[int], recipe: Recipe, *, trees: int
+    ) -> tuple[lgb.Booster, ...]: ...
+
+
+def fit(rows: TrainingSet, profile: Profile, *, recipe: Recipe = STANDARD, grow: Grow | None = None) -> Fitted:
     """Return boosters fitted to all rows, their size and calibration chosen on months later than a first fit.
 
     A first booster is fitted to the earlier months; the later months stop it and calibrate it; then those of the
     recipe's bag, of the same size, are fitted to all months, and their mean is the model. It keeps the calibration's
     slope; its level is set anew on the last months, for the second fit has learned from them that the level moved.
+    ``grow`` grows the boosters of the bag in the place of this machine.
     """
     split = later_split(rows.as_ofs, horizon=profile.risks[rows.risk].horizon_months)
     allowed = {name: direction(name, profile, rows.risk) for name in rows.inputs}
@@ -57,7 +66,7 @@ def fit(rows: TrainingSet, profile: Profile, *, recipe: Recipe = STANDARD) -> Fi
     inputs = _screened(rows.at(split.fit), free)
     signs = [allowed[name] or 0 for name in inputs]
     trees, calibration = _sized(rows, split, inputs, signs, recipe.settings)
-    boosters = _bag(rows, inputs, signs, recipe, trees=trees)
+    boosters = (grow or _bag)(rows, inputs, signs, recipe, trees=trees)
     late = rows.at(tuple(month for month in split.later if month > split.later[-1] - LEVEL_MONTHS))
     raw = np.mean([_raw(booster, late, inputs, trees) for booster in boosters], axis=0)
     calibration = calibration.anchored(raw, late.label, late.weight)
@@ -118,7 +127,7 @@ def _bag(
     rows: TrainingSet, inputs: tuple[str, ...], signs: Sequence[int], recipe: Recipe, *, trees: int
 ) -> tuple[lgb.Booster, ...]:
     """The boosters of the recipe's bag. What differs is drawn while growing: they share one table of binned values."""
-    settings = [_parameters(rows, signs, {**recipe.settings, **each}) for each in recipe.bag]
+    settings = [settings_of(rows, signs, {**recipe.settings, **each}) for each in recipe.bag]
     table = _table(rows, inputs, settings[0])
     return tuple(lgb.train(each, table, num_boost_round=trees) for each in settings)
 
@@ -132,7 +141,7 @@ def _boosted(
     trees: int = MOST_TREES,
     later: TrainingSet | None = None,
 ) -> lgb.Booster:
-    parameters = _parameters(rows, signs, settings)
+    parameters = settings_of(rows, signs, settings)
     table = _table(rows, inputs, parameters)
     if later is None:
         return lgb.train(parameters, table, num_boost_round=trees)
@@ -141,7 +150,8 @@ def _boosted(
     return lgb.train(parameters, table, num_boost_round=trees, valid_sets=[checked], callbacks=[stop])
 
 
-def _parameters(rows: TrainingSet, signs: Sequence[int], settings: Mapping[str, Any]) -> dict[str, Any]:
+def settings_of(rows: TrainingSet, signs: Sequence[int], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all of LightGBM's settings for rows, given a recipe's."""
     leaf = max(SMALLEST_LEAF, min(int(settings["min_data_in_leaf"]), len(rows) // 200))  # smaller in small forces
     threads = 1 if len(rows) * len(signs) < ONE_THREAD else 0
     return {

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib.metadata import version as installed
-from typing import Any
+from typing import Any, Protocol
 
 from features.engine import FeatureRows
 from features.errors import Refusal
@@ -15,7 +15,7 @@ from features.months import month_text
 from features.profile import Profile
 from training.cards.portrait import portrait
 from training.dataset import TrainingSet, shared_rows, training_set, with_early_labels
-from training.fitting import Fitted, fit
+from training.fitting import Fitted, Grow, fit
 from training.folds import Fold
 from training.guards import guarded, limits
 from training.judging.ablation import ablation
@@ -32,6 +32,16 @@ from training.recipe import Recipe
 from training.treated import treatment, with_and_without
 
 Steps = Callable[[int], None]
+
+
+class Elsewhere(Grow, Protocol):
+    """Grows trees on more rows than are here; ``complete`` where everyone is here, too."""
+
+    @property
+    def complete(self) -> bool: ...
+
+    def told(self, rows: TrainingSet) -> Section:
+        """Return what the report says of it."""
 
 
 @dataclass(frozen=True)
@@ -51,17 +61,19 @@ def train(
     search: Search = NO_SEARCH,
     incumbent: Incumbent | None = None,
     shared: FeatureRows | None = None,
+    grow: Elsewhere | None = None,
     progress: Steps | None = None,
 ) -> Trained:
     """Return the model of a risk trained on what was known by ``until``, and its report on temporal folds.
 
     ``search`` says how many recipes are tried and for how long; ``incumbent`` is the champion that the new one is
     compared with on the same folds; ``shared`` may hold feature rows that were computed for several risks at once
-    (dataset.shared_rows). Raises a Refusal when there is too little to learn from; it says what is missing.
+    (dataset.shared_rows); ``grow`` grows the final trees elsewhere. Raises a Refusal when there is too little to
+    learn from; it says what is missing.
     """
     step = progress or (lambda _: None)
     rows = training_set(histories, risk, until=until, shared=shared)
-    helped = treatment(histories, rows)
+    helped = treatment(histories, rows) if grow is None or grow.complete else None
     rows = helped.weighed(rows) if helped else rows
     step(1)
     folds = judged_folds(rows, histories.profile)
@@ -79,7 +91,8 @@ def train(
         audit = with_and_without(helped, rows, folds, histories.profile, mine=(recipe, found))
         report = report.extended({"treated": audit})
     step(1)
-    fitted = fit(rows, histories.profile, recipe=recipe)
+    fitted = fit(rows, histories.profile, recipe=recipe, grow=grow)
+    report = report.extended({"in_parts": grow.told(rows)} if grow else {})
     model = guarded(fitted.model(risk), rows, histories.profile, made=(recipe, fitted))
     report = report.extended({"leak_test": leak_test(histories, rows, names=fitted.names)})
     report = report.extended(limits(model, rows, everyone))
@@ -96,14 +109,17 @@ def train_all(
     until: int | None = None,
     search: Search = NO_SEARCH,
     incumbents: Mapping[str, Incumbent] | None = None,
+    shared: FeatureRows | None = None,
+    grow: Elsewhere | None = None,
     progress: Steps | None = None,
 ) -> dict[str, Trained | Refusal]:
     """Return for each risk what ``train`` returns, or the Refusal that it raised.
 
     The risks share one walk through the months and are trained side by side, a thread each: the same models as
-    one after the other. ``progress`` is told 1 for each of ``steps_of`` steps.
+    one after the other. ``shared`` and ``grow`` as of ``train``. ``progress`` is told 1 for each of ``steps_of`` steps.
     """
-    shared = shared_rows(histories, risks, until=until) if len(risks) > 1 else None
+    if shared is None and len(risks) > 1:
+        shared = shared_rows(histories, risks, until=until)
     workers = min(len(risks), os.cpu_count() or 1)
     champions = incumbents or {}
 
@@ -116,6 +132,7 @@ def train_all(
                 search=search.share(len(risks), workers),
                 incumbent=champions.get(risk),
                 shared=shared,
+                grow=grow,
                 progress=progress,
             )
         except Refusal as refusal:

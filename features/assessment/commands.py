@@ -16,8 +16,9 @@ from features.assessment.ground.assessable import Assessable, assessable
 from features.assessment.ground.levels import SCORES
 from features.assessment.opened import opened
 from features.assessment.points import balances, entry_table, ledger
-from features.console import Console, command
+from features.console import Console, OutFile, command
 from features.errors import Refusal, WrongUsage
+from features.histories.reach import reach_of
 from features.histories.store import current_version, load_histories
 from features.histories.tables import Histories
 from features.months import day_numbers, month_text, parse_month
@@ -46,6 +47,7 @@ def assess_month(
     if out is not None:
         check_out(out)
     given = load_histories(console.home)
+    reach_of(given).check_months(month)
     with console.progress(f"Assessing {as_of}", STEPS) as advance:
         found = assess(given, month, consents=consents, progress=advance)
     if officer is not None:
@@ -137,14 +139,12 @@ def _with_ids(home: Path, table: pd.DataFrame) -> list[dict[str, Any]]:
 
 @click.option("--on", "day", required=True, metavar="YYYY-MM-DD", help="Balances at the end of this day.")
 @click.option("--officer", default=None, metavar="ID", help="One officer's entries up to that day.")
-@click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), default=None, help="A CSV file of the balances."
-)
+@click.option("--out", type=OutFile(), default=None, help="A CSV file of the balances.")
 def _points(console: Console, *, day: str, officer: str | None, out: Path | None) -> dict[str, Any]:
     """Say the points balances at any past date, and the entries behind one of them."""
     date = _day(day)
     given = load_histories(console.home)
-    _check_begun(given, date)
+    reach_of(given).check_day(date)
     view = assessable(given, date.year * 12 + date.month - 1)
     number = int(day_numbers(np.asarray([date], dtype="datetime64[D]"))[0])
     if officer is not None:
@@ -166,7 +166,7 @@ points_command = command("points")(_points)
 def _entries(console: Console, view: Assessable, officer: str, *, day: int) -> dict[str, Any]:
     place = np.flatnonzero(view.given.officers == officer)
     if not len(place):
-        raise Refusal(f"There is no officer '{officer}' on the roster.")
+        raise Refusal(f"There is no officer '{officer}' on the roster.", hint="Give officer_id as the roster does.")
     entries = ledger(view, int(place[0]))
     table = entry_table(view, entries.take(entries.booked <= day))
     rows = _with_ids(console.home, table)
@@ -177,18 +177,6 @@ def _entries(console: Console, view: Assessable, officer: str, *, day: int) -> d
     total = sum(row["cents"] for row in rows)
     console.say(f"{total / 100:,.2f} points")
     return {"officer_id": officer, "balance_cents": total, "entries": rows}
-
-
-def _check_begun(given: Histories, date: dt.date) -> None:
-    """Raise a Refusal for a day before the first record: nobody's balance was 0 then, it is not known."""
-    if not len(given.events):
-        raise Refusal("The store holds no events.", hint="Begin with: jingxing ingest EXPORT")
-    first = dt.date(1970, 1, 1) + dt.timedelta(days=int(given.events.occurred.min()))
-    if date < first:
-        raise Refusal(
-            f"The histories begin on {first}: what stood on {date} is not known.",
-            hint=f"Choose a day from {first} on: jingxing points --on {first}",
-        )
 
 
 def _day(text: str) -> dt.date:

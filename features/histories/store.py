@@ -29,7 +29,7 @@ from features.histories.checking import EventRows
 from features.histories.merging import group_numbers
 from features.histories.owned import as_their_own, of_several
 from features.histories.quarantine import listed
-from features.histories.tables import EVENT_COLUMNS, ROSTER_COLUMNS, Events, Histories, histories
+from features.histories.tables import EVENT_COLUMNS, ROSTER_COLUMNS, Events, Histories, Ints, histories
 from features.months import NO_DAY, timestamps
 from features.profile import FILES, Profile, load_profile
 
@@ -38,6 +38,7 @@ MOVED = "moved.parquet"
 """The rows of events whose corrections name another officer, by themselves."""
 _POINTER, _LOCK, _UNFINISHED = "current.json", "ingest.lock", "unfinished"
 _DATES = ("valid_from", "valid_to", "hired_on")
+_EVENT_ARRAYS = ["officer", "measure", "occurred", "recorded", "began", "value", "event"]
 Found = TypeVar("Found")
 _TEXTS = tuple(name for name in ROSTER_COLUMNS if name not in (*_DATES, "birth_year"))
 
@@ -91,6 +92,33 @@ def load_some(
     """
     found = _reading(home, lambda version: _some(version, officers, since=since, whole=whole))
     return replace(found, bases=load_bases(home))
+
+
+def load_block(version: Path, *, first: int, after: int, ids: tuple[str, str]) -> Histories:
+    """Return the histories of officers who follow one another in the order of ids, from a version's folder.
+
+    They are those at the places ``first`` up to ``after``; ``ids`` are the first and the last of theirs. Only their
+    rows are read, and only their units are known. The bases are those of everyone.
+    """
+    own = (pc.field("officer_id") >= ids[0]) & (pc.field("officer_id") <= ids[1])
+    people = _people(version, _read_roster(version, own))
+    rows = (pc.field("officer") >= first) & (pc.field("officer") < after)
+    events = _arrays(pq.read_table(version / "events.parquet", columns=_EVENT_ARRAYS, filters=rows))
+    events, _ = as_their_own(events, _moved(version), np.arange(first, after))
+    numbers = np.asarray(pd.factorize(events.event)[0], dtype=np.int64)
+    own_numbers = np.where(events.event >= 0, numbers, -1)  # the whole force's would make arrays of its size
+    return replace(people, events=replace(events, officer=(events.officer - first).astype(np.int32), event=own_numbers))
+
+
+def block_days(version: Path, *, first: int, after: int, ids: tuple[str, str]) -> tuple[Ints, Ints, Ints]:
+    """Return the first days of the postings of a block (see load_block), and its events' days: occurred, recorded."""
+    own = (pc.field("officer_id") >= ids[0]) & (pc.field("officer_id") <= ids[1])
+    postings = pq.read_table(version / "roster.parquet", columns=["valid_from"], filters=own)["valid_from"]
+    rows = (pc.field("officer") >= first) & (pc.field("officer") < after)
+    events = pq.read_table(version / "events.parquet", columns=["occurred", "recorded"], filters=rows)
+    days = (postings, events["occurred"], events["recorded"])
+    posting, occurred, recorded = (np.asarray(each.cast(pa.int32()).to_numpy()) for each in days)
+    return posting, occurred, recorded
 
 
 def stored_profile(home: Path) -> Profile:
@@ -189,8 +217,7 @@ def _reading(home: Path, read: Callable[[Path], Found]) -> Found:
 
 
 def _histories(version: Path) -> Histories:
-    columns = ["officer", "measure", "occurred", "recorded", "began", "value", "event"]
-    events = _arrays(pq.read_table(version / "events.parquet", columns=columns))
+    events = _arrays(pq.read_table(version / "events.parquet", columns=_EVENT_ARRAYS))
     return replace(_people(version, _read_roster(version)), events=events)
 
 
@@ -235,8 +262,7 @@ def _some(version: Path, officers: Collection[str], *, since: int | None, whole:
         day, kept = pa.scalar(since, pa.int32()).cast(pa.date32()), np.flatnonzero(np.isin(names, list(whole)))
         late = (pc.field("occurred") >= day) | (pc.field("recorded") >= day)
         rows &= late | pc.field("officer").isin(kept.astype(np.int32))
-    columns = ["officer", "measure", "occurred", "recorded", "began", "value", "event"]
-    events = _arrays(pq.read_table(version / "events.parquet", columns=columns, filters=rows))
+    events = _arrays(pq.read_table(version / "events.parquet", columns=_EVENT_ARRAYS, filters=rows))
     events, _ = as_their_own(events, _moved(version), chosen)
     people = _people(version, roster[roster["officer_id"].isin(names[chosen])].reset_index(drop=True))
     place = np.searchsorted(chosen, events.officer).astype(np.int32)
@@ -262,8 +288,8 @@ def _arrays(table: pa.Table) -> Events:
     return Events(**days, value=numbers("value", pa.float64()), event=numbers("event", pa.int64()))
 
 
-def _read_roster(version: Path) -> pd.DataFrame:
-    table = pq.read_table(version / "roster.parquet")
+def _read_roster(version: Path, chosen: pc.Expression | None = None) -> pd.DataFrame:
+    table = pq.read_table(version / "roster.parquet", filters=chosen)
     frame = pd.DataFrame({name: table[name].to_pandas() for name in _TEXTS}, dtype="str")
     for name in _DATES:
         frame[name] = pc.fill_null(table[name].cast(pa.int32()), int(NO_DAY)).to_numpy()

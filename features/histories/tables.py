@@ -11,6 +11,7 @@ import pandas as pd
 from features.errors import Refusal
 from features.histories.bases import NO_BASES, Bases
 from features.months import NO_DAY, day_numbers, last_day, timestamps
+from features.others import ALONE, Others
 from features.profile import Profile
 
 ROSTER_COLUMNS = ("officer_id", "valid_from", "valid_to", "post", "unit", "name", "rank", "hired_on",
@@ -58,7 +59,7 @@ class Events:
     def __len__(self) -> int:
         return len(self.officer)
 
-    def take(self, rows: npt.NDArray[Any]) -> "Events":
+    def take(self, rows: npt.NDArray[Any] | slice) -> "Events":
         """Return the chosen rows (a mask or positions), in their order."""
         return Events(**{part.name: getattr(self, part.name)[rows] for part in fields(self)})
 
@@ -69,6 +70,7 @@ class Histories:
 
     ``people`` holds name, rank, hired_on, birth_year, sex and supervisor_id of each posting, for display
     and audits; nothing in the engine reads it. ``bases`` says on whose health data there is a basis, and when.
+    ``others`` tells what these officers are held against where they are a part of a force only.
     """
 
     profile: Profile
@@ -79,6 +81,7 @@ class Histories:
     events: Events
     people: pd.DataFrame
     bases: Bases = NO_BASES
+    others: Others = ALONE
 
     def __post_init__(self) -> None:
         late = self.events.recorded < self.events.occurred
@@ -90,13 +93,14 @@ class Histories:
     @cached_property
     def last_recorded(self) -> int:
         """The last day on which anything was recorded; NO_DAY for a store without events."""
-        return int(self.events.recorded.max()) if len(self.events) else int(NO_DAY)
+        return self.others.last_recorded(int(self.events.recorded.max()) if len(self.events) else int(NO_DAY))
 
     def until(self, month: int | None) -> "Histories":
         """Return these histories with only the events recorded by the end of ``month`` (all when None)."""
         if month is None or self.last_recorded <= last_day(month):
             return self
-        return replace(self, events=self.events.take(self.events.recorded <= last_day(month)))
+        known = self.events.take(self.events.recorded <= last_day(month))
+        return replace(self, events=known, others=self.others.until(month))
 
     def covered(self, month: int) -> npt.NDArray[np.bool_]:
         """Return for each officer whether sensitive measures may be used at the end of a month."""

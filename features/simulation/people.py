@@ -65,6 +65,8 @@ def make_units(profile: Profile, officers: int) -> Units:
 def _numeral(number: int) -> str:
     if number <= 10:
         return NUMERALS[number - 1]
+    if number > 99:  # forces of more than about 20,000
+        return str(number)
     tens, ones = divmod(number, 10)
     return ("" if tens == 1 else NUMERALS[tens - 1]) + "十" + (NUMERALS[ones - 1] if ones else "")
 

@@ -14,6 +14,8 @@ from serving.access.tables import AuditHead, AuditRow
 
 BEGINNING = "0" * 64
 AT_A_TIME = 5_000
+HEAD = "audit head"
+"""In Session.info: number and hash of the chain's last row, where a reading session has them already."""
 
 
 @dataclass(frozen=True)

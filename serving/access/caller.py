@@ -7,13 +7,14 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
 from sqlalchemy import select
 
 from serving.access import credentials
 from serving.access.audit import Actor, record
-from serving.access.roles import PERMISSIONS_OF, Permission, Role
+from serving.access.roles import FIELD_NEEDS, PERMISSIONS_OF, Field, Permission, Role
 from serving.access.sight import Sight
-from serving.access.tables import Account, SignedIn
+from serving.access.tables import SignedIn
 from serving.answers.problems import Kind, Problem
 from serving.database import transaction
 from serving.sessions import Database
@@ -56,10 +57,9 @@ def _asking(request: Request, database: Database) -> Caller | None:
         found = credentials.bearer(database, secret.strip()) if scheme.lower() == "bearer" else None
         if found is None:
             raise Problem(Kind.SIGN_IN, "The token is not good: unknown, over or revoked. 令牌无效。")
-        account, token = found
-        request.app.state.rates.count(token.id)
-        granted = frozenset(Permission(name) for name in token.permissions) or PERMISSIONS_OF[Role(account.role)]
-        return _caller(account, granted & PERMISSIONS_OF[Role(account.role)], salt)
+        request.app.state.rates.count(found.token)
+        granted = frozenset(Permission(name) for name in found.permissions) or PERMISSIONS_OF[Role(found.role)]
+        return _caller(found, granted & PERMISSIONS_OF[Role(found.role)], salt)
     secret = request.cookies.get(COOKIE, "")
     held = credentials.holder(database, secret) if secret else None
     if held is None:
@@ -82,16 +82,18 @@ class Needs:
 
     async def __call__(self, request: Request, caller: MaybeCaller) -> None:
         """Let the caller pass, or raise the problem; a refusal is written to the audit chain."""
+        if self.permission is not Permission.OPEN:
+            await self._allowed(request, caller)
         if caller is not None and request.method not in SAFE and caller.secret is not None:
             await _same_browser(request, caller)
-        if self.permission is Permission.OPEN:
-            return
+
+    async def _allowed(self, request: Request, caller: Caller | None) -> None:
         if caller is None:
             raise Problem(Kind.SIGN_IN, "Sign in first. 请先登录。")
         if caller.must_change and caller.secret is not None and not self.before_change:
             raise Problem(Kind.CHANGE_PASSWORD, "Choose a password of your own first. 请先修改初始密码。")
         if self.permission not in caller.permissions:
-            refused(request, caller, self.permission.value)
+            await run_in_threadpool(refused, request, caller, self.permission.value)
             raise Problem(Kind.FORBIDDEN, "Your role may not do this. 您的角色无权进行此操作。")
 
 
@@ -100,8 +102,9 @@ def needs(permission: Permission, *, before_change: bool = False) -> Any:
     return Depends(Needs(permission, before_change=before_change))
 
 
-def the_caller(caller: MaybeCaller) -> Caller:
-    """Return who asks, on a route that needs somebody."""
+async def the_caller(request: Request) -> Caller:
+    """Return who asks, as the route's permission found out, on a route that needs somebody."""
+    caller: Caller | None = getattr(request.state, "caller", None)
     if caller is None:
         raise Problem(Kind.SIGN_IN, "Sign in first. 请先登录。")
     return caller
@@ -130,17 +133,25 @@ def looked(request: Request, caller: Caller, asked: str, *, found: bool) -> None
             record(session, caller.actor, "refused", place, asked=caller.sight.pseudonym(asked))
 
 
-def _caller(account: Account, granted: frozenset[Permission], salt: str, *, secret: str | None = None) -> Caller:
+def _caller(
+    account: credentials.Whose, granted: frozenset[Permission], salt: str, *, secret: str | None = None
+) -> Caller:
     role = Role(account.role)
     return Caller(
         actor=Actor(account.name, account.role),
         account_id=account.id,
         role=role,
         permissions=granted,
-        sight=Sight(role, tuple(account.units), account.officer_id, salt),
+        sight=Sight(role, tuple(account.units), account.officer_id, salt, _hidden(role, granted)),
         must_change=account.must_change,
         secret=secret,
     )
+
+
+def _hidden(role: Role, granted: frozenset[Permission]) -> frozenset[Field]:
+    """The fields of which the role has the permission and the token has not."""
+    missing = PERMISSIONS_OF[role] - granted
+    return frozenset(field for field, permission in FIELD_NEEDS.items() if permission in missing)
 
 
 def same_site(request: Request) -> None:

@@ -5,15 +5,16 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.orm import Session
 
 from features.errors import Refusal
 from serving.access.accounts import account_named
-from serving.access.audit import Actor, record
+from serving.access.audit import HEAD, Actor, record
 from serving.access.roles import PERMISSIONS_OF, Permission, Role
-from serving.access.tables import Account, SignedIn, Token
+from serving.access.tables import Account, AuditHead, SignedIn, Token
 
 IDLE = dt.timedelta(hours=2)
 LONGEST = dt.timedelta(hours=12)
@@ -21,6 +22,61 @@ SEEN_EVERY = dt.timedelta(minutes=5)
 """The time of the last request is written no more often than this."""
 TOKEN_HEAD = "jx_"
 LONGEST_TOKEN_DAYS = 366
+_SIGNED_IN = (
+    select(Account, SignedIn)
+    .join(SignedIn, SignedIn.account_id == Account.id)
+    .where(SignedIn.digest == bindparam("digest"), Account.disabled_at.is_(None))
+)
+_BEARER = (
+    select(
+        Account.id,
+        Account.name,
+        Account.role,
+        Account.units,
+        Account.officer_id,
+        Account.must_change,
+        Token.id,
+        Token.permissions,
+        Token.ends_at,
+        AuditHead.number,
+        AuditHead.hash,
+    )
+    .join(Token, Token.account_id == Account.id)
+    .outerjoin(AuditHead, AuditHead.id == 1)
+    .where(Token.digest == bindparam("digest"), Token.revoked_at.is_(None), Account.disabled_at.is_(None))
+)
+"""Asked at every request: written once. It brings the end of the audit chain along for those who ask next."""
+
+
+class Whose(Protocol):
+    """An account as a request needs it."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def role(self) -> str: ...
+    @property
+    def units(self) -> Sequence[str]: ...
+    @property
+    def officer_id(self) -> str | None: ...
+    @property
+    def must_change(self) -> bool: ...
+
+
+class Bearer(NamedTuple):
+    """Whose token a program shows, and what the token is good for."""
+
+    id: int
+    name: str
+    role: str
+    units: Sequence[str]
+    officer_id: str | None
+    must_change: bool
+    token: int
+    permissions: Sequence[str]
+    ends_at: dt.datetime
 
 
 def begin(session: Session, account: Account, *, now: dt.datetime | None = None) -> str:
@@ -43,12 +99,7 @@ def end(session: Session, secret: str) -> None:
 def holder(session: Session, secret: str, *, now: dt.datetime | None = None) -> tuple[Account, SignedIn] | None:
     """Return whose cookie this is; None when it is nobody's, too old, or its account is closed."""
     moment = now or dt.datetime.now(dt.UTC)
-    statement = (
-        select(Account, SignedIn)
-        .join(SignedIn, SignedIn.account_id == Account.id)
-        .where(SignedIn.digest == _digest(secret), Account.disabled_at.is_(None))
-    )
-    found = session.execute(statement).one_or_none()
+    found = session.execute(_SIGNED_IN, {"digest": _digest(secret)}).one_or_none()
     if found is None:
         return None
     account, signed = found
@@ -77,12 +128,17 @@ def add_token(
     """Return a new token of an account, shown this once; a Refusal where it asks for more than the account may."""
     account = account_named(session, name)
     if account.disabled_at is not None:
-        raise Refusal(f"The account '{name}' is closed.")
+        raise Refusal(f"The account '{name}' is closed. 该账号已停用。")
     if not 1 <= days <= LONGEST_TOKEN_DAYS:
-        raise Refusal(f"A token is good for 1 to {LONGEST_TOKEN_DAYS} days.")
+        raise Refusal(
+            f"A token is good for 1 to {LONGEST_TOKEN_DAYS} days. 令牌有效期为 1 至 {LONGEST_TOKEN_DAYS} 天。"
+        )
     beyond = set(permissions) - PERMISSIONS_OF[Role(account.role)]
     if beyond:
-        raise Refusal(f"A {account.role} may not:", sorted(each.value for each in beyond))
+        raise Refusal(
+            f"The role {account.role} may not do all of this. 该角色没有所选的全部权限。",
+            sorted(each.value for each in beyond),
+        )
     secret, now = TOKEN_HEAD + secrets.token_urlsafe(32), dt.datetime.now(dt.UTC)
     session.add(
         Token(
@@ -99,23 +155,24 @@ def add_token(
     return secret
 
 
-def bearer(session: Session, secret: str, *, now: dt.datetime | None = None) -> tuple[Account, Token] | None:
+def bearer(session: Session, secret: str, *, now: dt.datetime | None = None) -> Bearer | None:
     """Return whose token this is; None when it is nobody's, over, revoked, or its account is closed."""
     moment = now or dt.datetime.now(dt.UTC)
-    statement = (
-        select(Account, Token)
-        .join(Token, Token.account_id == Account.id)
-        .where(Token.digest == _digest(secret), Token.revoked_at.is_(None), Account.disabled_at.is_(None))
-    )
-    found = session.execute(statement).one_or_none()
-    return (found[0], found[1]) if found is not None and moment < _utc(found[1].ends_at) else None
+    row = session.execute(_BEARER, {"digest": _digest(secret)}).one_or_none()
+    if row is None:
+        return None
+    *held, number, mark = row
+    if mark is not None:
+        session.info[HEAD] = (number, mark)
+    found = Bearer(*held)
+    return found if moment < _utc(found.ends_at) else None
 
 
 def revoke(session: Session, actor: Actor, token_id: int) -> None:
     """End a token; a Refusal where there is none of that number."""
     token = session.get(Token, token_id)
     if token is None:
-        raise Refusal(f"There is no token {token_id}.", hint="See: jingxing user list")
+        raise Refusal(f"There is no token {token_id}. 没有这个令牌。", hint="See: jingxing user list")
     token.revoked_at = token.revoked_at or dt.datetime.now(dt.UTC)
     record(session, actor, "token revoked", str(token_id))
 

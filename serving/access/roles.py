@@ -28,6 +28,7 @@ class Permission(StrEnum):
     SEE_PERSON = "see_person"
     SEE_OWN_RECORD = "see_own_record"
     SEE_UNITS = "see_units"
+    SEE_EFFECTS = "see_effects"
     SEE_RECOMMENDATIONS = "see_recommendations"
     SEE_ASSESSMENT = "see_assessment"
     SEE_STARS = "see_stars"
@@ -59,6 +60,7 @@ PERMISSIONS: MappingProxyType[Permission, str] = MappingProxyType(
         Permission.SEE_PERSON: "See one person's risks, reasons and history.",
         Permission.SEE_OWN_RECORD: "See what is held and predicted of oneself, and who looked.",
         Permission.SEE_UNITS: "See units as wholes, never cells of fewer than five.",
+        Permission.SEE_EFFECTS: "See what help did: estimates over all, never of a person.",
         Permission.SEE_RECOMMENDATIONS: "See what is offered to a person, why, and who decides.",
         Permission.SEE_ASSESSMENT: "See the three-dimension report, points and warnings of persons in one's scope.",
         Permission.SEE_STARS: "See the star wall.",
@@ -91,22 +93,22 @@ PERMISSIONS_OF: MappingProxyType[Role, frozenset[Permission]] = MappingProxyType
             {_P.OPEN, _P.SEE_OWN_RECORD, _P.SEE_STARS, _P.OBJECT, _P.ASK_FOR_HELP, _P.CONSENT}
         ),
         Role.WELLNESS: frozenset(
-            {_P.OPEN, _P.SEE_LISTS, _P.SEE_PERSON, _P.SEE_UNITS, _P.SEE_RECOMMENDATIONS, _P.ASK_WHAT_IF, _P.REVIEW,
-             _P.SEE_REST_PLANS, _P.DECIDE_REST_PLANS, _P.SEE_MENTORING, _P.DECIDE_OBJECTIONS, _P.PUBLISH,
-             _P.SEE_MONITOR, _P.SEE_STARS}
+            {_P.OPEN, _P.SEE_LISTS, _P.SEE_PERSON, _P.SEE_UNITS, _P.SEE_EFFECTS, _P.SEE_RECOMMENDATIONS,
+             _P.ASK_WHAT_IF, _P.REVIEW, _P.SEE_REST_PLANS, _P.DECIDE_REST_PLANS, _P.SEE_MENTORING,
+             _P.DECIDE_OBJECTIONS, _P.PUBLISH, _P.SEE_MONITOR, _P.SEE_STARS}
         ),
         Role.HR: frozenset(
-            {_P.OPEN, _P.SEE_LISTS, _P.SEE_PERSON, _P.SEE_UNITS, _P.SEE_RECOMMENDATIONS, _P.REVIEW,
-             _P.SEE_ASSESSMENT, _P.SEE_STARS, _P.SEE_MENTORING, _P.DECIDE_MENTORING, _P.SEE_REST_PLANS,
+            {_P.OPEN, _P.SEE_LISTS, _P.SEE_PERSON, _P.SEE_UNITS, _P.SEE_EFFECTS, _P.SEE_RECOMMENDATIONS,
+             _P.REVIEW, _P.SEE_ASSESSMENT, _P.SEE_STARS, _P.SEE_MENTORING, _P.DECIDE_MENTORING, _P.SEE_REST_PLANS,
              _P.DECIDE_OBJECTIONS, _P.PUBLISH}
         ),
         Role.COMMANDER: frozenset(
-            {_P.OPEN, _P.SEE_LISTS, _P.SEE_PERSON, _P.SEE_UNITS, _P.SEE_RECOMMENDATIONS, _P.ASK_WHAT_IF,
-             _P.SEE_ASSESSMENT, _P.SEE_STARS, _P.SEE_MENTORING, _P.SEE_REST_PLANS}
+            {_P.OPEN, _P.SEE_LISTS, _P.SEE_PERSON, _P.SEE_UNITS, _P.SEE_EFFECTS, _P.SEE_RECOMMENDATIONS,
+             _P.ASK_WHAT_IF, _P.SEE_ASSESSMENT, _P.SEE_STARS, _P.SEE_MENTORING, _P.SEE_REST_PLANS}
         ),
         Role.DATA_SCIENTIST: frozenset(
             {_P.OPEN, _P.SEE_LISTS, _P.SEE_PERSON, _P.SCORE_GIVEN_HISTORIES, _P.SEE_MODELS, _P.PROMOTE,
-             _P.SEE_MONITOR, _P.SEE_DATA}
+             _P.SEE_MONITOR, _P.SEE_DATA, _P.SEE_EFFECTS}
         ),
         Role.AUDITOR: frozenset({_P.OPEN, _P.SEE_AUDIT, _P.SEE_MODELS, _P.SEE_MONITOR}),
         Role.ADMIN: frozenset({_P.OPEN, _P.MANAGE_ACCOUNTS, _P.SEE_DATA, _P.UPLOAD}),
@@ -148,6 +150,10 @@ MAY_SEE: MappingProxyType[Role, MappingProxyType[str, frozenset[Field]]] = Mappi
     }
 )
 """Role -> purpose of a risk -> the fields of a person that it may see. Empty: it may not know that there is a list."""
+
+
+FIELD_NEEDS: MappingProxyType[Field, Permission] = MappingProxyType({Field.OFFERS: Permission.SEE_RECOMMENDATIONS})
+"""A field that has a permission of its own: a token without it does not meet the field in other answers either."""
 
 
 class Reach(StrEnum):

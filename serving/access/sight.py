@@ -22,6 +22,8 @@ class Sight:
     units: tuple[str, ...] = ()
     officer_id: str | None = None
     salt: str = ""
+    hidden: frozenset[Field] = frozenset()
+    """Fields that the role may see and this caller's token may not."""
 
     @property
     def purposes(self) -> tuple[str, ...]:
@@ -30,7 +32,7 @@ class Sight:
 
     def fields(self, purpose: str) -> frozenset[Field]:
         """Return the fields that may be seen for a purpose; an unknown purpose shows nothing."""
-        return MAY_SEE[self.role].get(purpose, frozenset())
+        return MAY_SEE[self.role].get(purpose, frozenset()) - self.hidden
 
     def lists(self, purpose_column: Any) -> ColumnElement[bool]:
         """Return the condition for lists whose purpose the caller may know of."""

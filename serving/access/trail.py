@@ -2,11 +2,27 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from serving.access.tables import AuditRow
+
+WITHHELD: MappingProxyType[str, frozenset[str]] = MappingProxyType(
+    {
+        "help asked for": frozenset({"kind", "flag"}),
+        "rest plan decided": frozenset({"kind"}),
+        "offer made": frozenset({"action"}),
+        "flag decided": frozenset({"action"}),
+        "feedback given": frozenset({"measure"}),
+        "what-if asked": frozenset({"risks"}),
+        "objection made": frozenset({"risk"}),
+        "score rerun": frozenset({"risks"}),
+    }
+)
+"""Action -> details that tell of somebody's health: they stay in the chain, and no reader of the log is shown them."""
 
 
 @dataclass(frozen=True)
@@ -22,21 +38,36 @@ class Wanted:
 
 def trail(session: Session, wanted: Wanted, *, before: int | None = None, limit: int = 100) -> Sequence[AuditRow]:
     """Return so many rows, the newest first, below a number where given."""
-    statement = select(AuditRow)
+    statement = select(AuditRow).where(*_conditions(wanted))
+    if before is not None:
+        statement = statement.where(AuditRow.number < before)
+    return session.scalars(statement.order_by(AuditRow.number.desc()).limit(limit)).all()
+
+
+def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
     for column, value in (
         (AuditRow.actor, wanted.actor),
         (AuditRow.action, wanted.action),
         (AuditRow.subject, wanted.subject),
     ):
         if value:
-            statement = statement.where(column == value)
+            found.append(column == value)
     if wanted.since:
-        statement = statement.where(AuditRow.at >= wanted.since)
+        found.append(AuditRow.at >= wanted.since)
     if wanted.until:
-        statement = statement.where(AuditRow.at <= f"{wanted.until}T99")
-    if before is not None:
-        statement = statement.where(AuditRow.number < before)
-    return session.scalars(statement.order_by(AuditRow.number.desc()).limit(limit)).all()
+        found.append(AuditRow.at <= f"{wanted.until}T99")
+    return found
+
+
+def details_shown(row: AuditRow) -> tuple[dict[str, Any], list[str]]:
+    """Return a row's details as a reader sees them, and the names of those that are withheld.
+
+    The hash covers all of them: whether the chain is whole is checked where it lies (``audit.faults``).
+    """
+    withheld = WITHHELD.get(row.action, frozenset())
+    shown = {name: value for name, value in row.details.items() if name not in withheld}
+    return shown, sorted(withheld & set(row.details))
 
 
 def actions(session: Session) -> list[tuple[str, int]]:
@@ -45,6 +76,7 @@ def actions(session: Session) -> list[tuple[str, int]]:
     return [(action, number) for action, number in session.execute(statement)]
 
 
-def how_many(session: Session) -> int:
-    """Return how many rows there are."""
-    return session.scalar(select(func.count()).select_from(AuditRow)) or 0
+def how_many(session: Session, wanted: Wanted | None = None) -> int:
+    """Return how many rows there are, of those that are wanted."""
+    conditions = _conditions(wanted) if wanted is not None else []
+    return session.scalar(select(func.count()).select_from(AuditRow).where(*conditions)) or 0

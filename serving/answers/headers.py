@@ -40,7 +40,16 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-BY_TLS_ONLY = "max-age=31536000"
+BY_TLS_ONLY = {"Strict-Transport-Security": "max-age=31536000"}
+
+
+def _raw(headers: dict[str, str]) -> tuple[tuple[bytes, bytes], ...]:
+    return tuple((name.lower().encode(), value.encode()) for name, value in headers.items())
+
+
+_HEADED, _BY_TLS = _raw(HEADERS), _raw(HEADERS | BY_TLS_ONLY)
+_OURS = frozenset(name for name, _ in _BY_TLS)
+_NOT_STORED = (b"cache-control", b"no-store")
 
 
 class Headed:
@@ -54,12 +63,9 @@ class Headed:
 
         async def headed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers[name] = value
-                headers.setdefault("Cache-Control", "no-store")
-                if scope.get("scheme") == "https":
-                    headers["Strict-Transport-Security"] = BY_TLS_ONLY
+                given = [each for each in message["headers"] if each[0] not in _OURS]
+                stored = [] if any(name == b"cache-control" for name, _ in given) else [_NOT_STORED]
+                message["headers"] = [*given, *stored, *(_BY_TLS if scope.get("scheme") == "https" else _HEADED)]
             await send(message)
 
         await self.app(scope, receive, headed)

@@ -8,7 +8,9 @@ import json
 import logging
 import traceback
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from dataclasses import field as held
 from enum import Enum
 from typing import Any
 
@@ -55,14 +57,31 @@ class Kind(Enum):
 
 
 class Problem(Exception):
-    """An answer that is not the one asked for: its kind, what is wrong, each mistake, seconds to wait."""
+    """An answer that is not the one asked for: its kind, what is wrong, each mistake, the field, seconds to wait."""
 
-    def __init__(self, kind: Kind, detail: str, problems: Sequence[str] = (), *, retry_after: int = 0) -> None:
+    def __init__(
+        self, kind: Kind, detail: str, problems: Sequence[str] = (), *, retry_after: int = 0, field: str = ""
+    ) -> None:
         self.kind = kind
         self.retry_after = retry_after
+        self.field = field
         self.detail = detail
         self.problems = tuple(problems)
         super().__init__(detail)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What is told of a problem: on a page beside the ``field`` of the form, where it is one field's."""
+
+    detail: str
+    problems: Sequence[str] = ()
+    field: str = ""
+    hint: str = ""
+    """What to do, in the words of the command line: pages leave it out where it names a command."""
+    mistake: str = ""
+    """What is wrong with the field where the form itself tells it (``missing``, ``string_too_short``)."""
+    limits: Mapping[str, Any] = held(default_factory=dict)
 
 
 PROBLEM_SCHEMA: dict[str, Any] = {
@@ -111,7 +130,7 @@ def reply(kind: Kind, detail: str, problems: Sequence[str] = (), *, reference: s
 
 async def _on_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
-    answer = _answer(request, error.kind, error.detail, error.problems)
+    answer = await _answer(request, error.kind, Told(error.detail, error.problems, error.field))
     if error.retry_after:
         answer.headers["Retry-After"] = str(error.retry_after)
     if error.kind is Kind.SIGN_IN and answer.status_code == error.kind.status:
@@ -121,8 +140,7 @@ async def _on_problem(request: Request, error: Exception) -> Response:
 
 async def _on_refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)
-    detail = " ".join(part for part in (error.what, error.hint) if part)
-    return _answer(request, Kind.INVALID, detail, error.problems)
+    return await _answer(request, Kind.INVALID, Told(error.what, error.problems, hint=error.hint))
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
@@ -130,22 +148,25 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
     faults = error.errors()
     kind = Kind.MALFORMED if any(fault["type"] == "json_invalid" for fault in faults) else Kind.INVALID
     problems = [f"{'.'.join(str(step) for step in fault['loc'])}: {fault['msg']}" for fault in faults]
-    return _answer(request, kind, "Each mistake is listed under problems.", problems)
+    first = faults[0]
+    told = {"field": str(first["loc"][-1]), "mistake": first["type"], "limits": first.get("ctx", {})}
+    return await _answer(request, kind, Told("Each mistake is listed under problems.", problems, **told))
 
 
 async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     kind = next((kind for kind in Kind if kind.status == error.status_code), Kind.MALFORMED)
-    answer = _answer(request, kind, str(error.detail))
+    answer = await _answer(request, kind, Told(str(error.detail)))
     answer.headers.update(error.headers or {})
     return answer
 
 
-def _answer(request: Request, kind: Kind, detail: str, problems: Sequence[str] = ()) -> Response:
+async def _answer(request: Request, kind: Kind, told: Told) -> Response:
     page = getattr(request.app.state, "problem_page", None)
     if page is None or request.url.path.startswith("/api/") or "text/html" not in request.headers.get("accept", ""):
-        return reply(kind, detail, problems)
-    answer: Response = page(request, kind, detail)
+        return reply(kind, " ".join(part for part in (told.detail, told.hint) if part), told.problems)
+    again: Response | None = await request.app.state.form_again(request, kind, told)
+    answer: Response = again or page(request, kind, told.detail)
     return answer
 
 

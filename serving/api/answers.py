@@ -55,8 +55,29 @@ class Split(Answer):
     person: float = Field(description="What is left.")
 
 
+class Correction(Answer):
+    """A score that was computed anew since the list was published: consent was withdrawn or an objection upheld."""
+
+    on: dt.date
+    probability: float
+    low: float
+    high: float
+    rank: int | None = Field(description="The place the person would have; null where the evidence is insufficient.")
+    evidence: str = Field(description="sufficient, little_history or unlike_training.")
+
+
+class AsPublished(Answer):
+    """What the published list says of a person whose score was corrected since."""
+
+    corrected_on: dt.date
+    probability: float
+    low: float
+    high: float
+    rank: int | None
+
+
 class ListEntry(Answer):
-    """One person of a list."""
+    """One person of a list: in a published one as it was published, with a later correction beside."""
 
     officer_id: str = Field(examples=["021457"])
     post: str | None = Field(description="Null where the role may not see it.")
@@ -78,6 +99,11 @@ class ListEntry(Answer):
     flag_version: int | None = Field(default=None, examples=[0], description="What POST /reviews must have seen.")
     reasons: list[Reason]
     actions: list[str] = Field(description="Keys of what is recommended, the most pressing first.")
+    correction: Correction | None = Field(
+        default=None,
+        description="Null unless the score was computed anew since the list was published; the reasons and their "
+        "points are then those of the correction. A draft is put into the order of what stands instead.",
+    )
 
 
 class Unranked(Answer):
@@ -146,6 +172,11 @@ class OfficerRisk(Answer):
     reasons: list[Reason] = Field(description="The strongest, with words.")
     contributions: dict[str, float] = Field(description="Every group's log-odds.")
     other_influences: float = Field(default=0.0, description="Log-odds of all that is not among the stable reasons.")
+    as_published: AsPublished | None = Field(
+        default=None,
+        description="What the published list says, where the score was corrected since; the other fields but rank "
+        "tell the score as it stands.",
+    )
     trend: list[RiskMonth]
 
 
@@ -219,6 +250,7 @@ def entry_of(entry: Entry, batch: Batch) -> ListEntry:
         flag_version=entry.flag.version if entry.flag else None,
         reasons=[reason_of(reason, entry.points_per_unit) for reason in entry.strongest],
         actions=[offer.action for offer in entry.offers],
+        correction=Correction(**vars(entry.correction)) if entry.correction else None,
     )
 
 
@@ -239,6 +271,7 @@ def officer_risk_of(view: PersonRisk) -> OfficerRisk:
         reasons=[reason_of(reason, view.points_per_unit) for reason in view.reasons.strongest],
         contributions=dict(zip(view.reasons.groups, view.reasons.contributions, strict=True)),
         other_influences=view.margin - batch.base_value - sum(_firm(view.reasons.strongest)),
+        as_published=_as_published(view),
         trend=[
             RiskMonth(as_of=b.as_of, probability=s.probability, low=s.low, high=s.high, rank=s.rank)
             for b, s in view.trend
@@ -268,6 +301,13 @@ def unranked_of(score: Seen) -> Unranked:
     names = ("officer_id", "post", "unit", "probability", "low", "high", "evidence")
     why = Text(**same(f"evidence_{score.evidence}"))
     return Unranked(**{name: getattr(score, name) for name in names}, why=why)
+
+
+def _as_published(view: PersonRisk) -> AsPublished | None:
+    if view.correction is None or view.published is None:
+        return None
+    names = ("probability", "low", "high", "rank")
+    return AsPublished(corrected_on=view.correction.on, **{name: getattr(view.published, name) for name in names})
 
 
 def _firm(strongest: Sequence[dict[str, Any]]) -> list[float]:

@@ -9,7 +9,7 @@ from serving.access.audit import Fault, faults
 from serving.access.caller import needs
 from serving.access.roles import Permission
 from serving.access.tables import AuditHead, AuditRow
-from serving.access.trail import Wanted, how_many, trail
+from serving.access.trail import Wanted, details_shown, how_many, trail
 from serving.answers.problems import Kind, problem_answers
 from serving.api.answers import Answer, Text
 from serving.sessions import Database
@@ -31,6 +31,7 @@ class LogRow(Answer):
     action: str = Field(examples=["flag decided"])
     subject: str = Field(examples=["flag 12"])
     details: dict[str, Any]
+    withheld: list[str] = Field(description="Details that tell of somebody's health: hashed with the row, not shown.")
     previous: str
     hash: str
 
@@ -103,7 +104,9 @@ def verify(database: Database) -> Verified:
 
 
 def _told(row: AuditRow) -> LogRow:
-    return LogRow(**{name: getattr(row, name) for name in LogRow.model_fields})
+    plain = {name: getattr(row, name) for name in LogRow.model_fields if name not in ("details", "withheld")}
+    details, withheld = details_shown(row)
+    return LogRow(**plain, details=details, withheld=withheld)
 
 
 def _fault(fault: Fault) -> Found:

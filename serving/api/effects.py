@@ -50,7 +50,7 @@ class Effects(Answer):
 
 @router.get(
     "/effects",
-    dependencies=[needs(Permission.SEE_UNITS)],
+    dependencies=[needs(Permission.SEE_EFFECTS)],
     response_model=Effects,
     responses=problem_answers(Kind.NOT_FOUND, Kind.INVALID),
 )

@@ -13,13 +13,18 @@ from serving.access.roles import Permission
 from serving.answers.problems import Kind, Problem, problem_answers
 from serving.api.answers import Answer
 from serving.mentoring import lifecycle
-from serving.mentoring.lifecycle import Decided, Outcome, Step
+from serving.mentoring.candidates import commanding
+from serving.mentoring.lifecycle import ONWARD, Decided, Outcome, Step
 from serving.mentoring.proposals import propose
 from serving.mentoring.reading import MOST, Pair, pair_seen, pairs_seen, unmatched_seen, whole_force
-from serving.mentoring.tables import MentoringRound
+from serving.mentoring.tables import MentoringRound, Mentorship
 from serving.sessions import AsOf, Database, Writing, as_of_of
 
 LARGEST_ID = 2**31 - 1
+COMMANDING = (
+    "One of the two stands in the other's chain of command by now: refuse this pair. "
+    "两人目前有上下级关系，不能结对，请拒绝此结对。"
+)
 Id = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
 Status = Literal["proposed", "offered", "accepted", "refused", "running", "ended"]
 
@@ -84,8 +89,8 @@ class MentorshipAnswer(Answer):
     status: str
     version: int
     mentee_id: str
-    mentee_post: str
-    mentee_unit: str
+    mentee_post: str | None = Field(description="Null where the mentee is out of reach, as is the unit.")
+    mentee_unit: str | None
     mentor_id: str
     mentor_post: str
     mentor_unit: str
@@ -208,8 +213,12 @@ def kept_apart(caller: TheCaller, writing: Writing, given: ApartGiven) -> None:
 def take_step(request: Request, writing: Session, caller: Caller, decided: Decided) -> None:
     """Take a step under the profile's rules; nothing happens in the future."""
     if decided.on > dt.date.today():
-        raise Problem(Kind.INVALID, "The day lies in the future. 日期不能晚于今天。")
-    rules = load_roster(request.app.state.home).profile.settings.mentoring
+        raise Problem(Kind.INVALID, "The day lies in the future. 日期不能晚于今天。", field="on")
+    roster = load_roster(request.app.state.home)
+    pair = writing.get(Mentorship, decided.mentorship_id)
+    if pair is not None and decided.step in ONWARD and commanding(roster, pair.mentor_id, pair.mentee_id):
+        raise Problem(Kind.DECIDED_MEANWHILE, COMMANDING)
+    rules = roster.profile.settings.mentoring
     lifecycle.decide(
         writing, caller.actor, decided, check_in_days=rules.check_in_days, refusal_months=rules.refusal_months
     )
@@ -239,7 +248,8 @@ def answer_of(pair: Pair) -> MentorshipAnswer:
     plain = {name: getattr(pair.row, name) for name in MentorshipAnswer.model_fields if hasattr(pair.row, name)}
     steps = [StepAnswer(**{name: getattr(row, name) for name in StepAnswer.model_fields}) for row in pair.steps]
     instead = [Instead(**row) for row in pair.instead]
-    seen = {"mentee_id": pair.mentee_id, "reason": pair.reason, "parts": pair.parts}
+    place = {"mentee_post": pair.mentee_post, "mentee_unit": pair.mentee_unit}
+    seen = {"mentee_id": pair.mentee_id, "reason": pair.reason, "parts": pair.parts, **place}
     return MentorshipAnswer(**{**plain, **seen, "instead": instead, "steps": steps})
 
 

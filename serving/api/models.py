@@ -55,6 +55,7 @@ class CriterionAnswer(Answer):
     name: Text
     figure: str = Field(examples=["0.008 (0.003–0.012)"])
     bound: str = Field(examples=["≤ 0.012"])
+    how: Text | None = Field(default=None, description="How the figure is judged, where not plainly by the bound.")
     met: bool
     objections: list[Text]
 
@@ -194,6 +195,7 @@ def _criterion(one: Criterion) -> CriterionAnswer:
         name=Text(zh=one.zh, en=one.en),
         figure=one.figure,
         bound=one.bound,
+        how=Text(en=one.how[0], zh=one.how[1]) if one.how[0] else None,
         met=one.met,
         objections=[Text(zh=each.zh, en=each.en) for each in one.objections],
     )

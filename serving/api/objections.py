@@ -196,12 +196,15 @@ def decided(request: Request, caller: Caller, given: Decided, once: Asked | None
     engine: Engine = request.app.state.engine
     with transaction(engine, writes=False) as session:
         objections.objection_seen(session, caller.sight, given.objection_id)
-    reruns.rerun(engine, request.app.state.home, given.objection_id)
+    home = request.app.state.home
+    reruns.rerun(engine, home, given.objection_id)
+    upheld = given.outcome is Outcome.UPHELD
+    offers = reruns.circumstances_of(engine, home, given.objection_id) if upheld else None
     with transaction(engine) as session:
 
         def write() -> ObjectionAnswer:
             row = objections.decide_objection(session, caller.actor, given, caller.sight)
-            reruns.in_force(session, row)
+            reruns.in_force(session, row, offers)
             return told(session, caller.sight, row)
 
         return once.once(session, ObjectionAnswer, write) if once else write()

@@ -153,7 +153,7 @@ def made_by_hand(request: Request, writing: Session, caller: Caller, officer_id:
         raise Problem(Kind.FORBIDDEN, f"This is for: {part.owner}, {part.decides}. 您的角色无权提出此项。")
     facts = queries.facts_of(writing, caller.sight, officer_id, None)
     if facts is None or facts.post is None or facts.unit is None:
-        raise Problem(Kind.NOT_FOUND, "Nobody of this number has been scored. 没有此人的评分。")
+        raise Problem(Kind.NOT_FOUND, "Nobody of this number has been scored. 没有此人的评分。", field="officer_id")
     place = (facts.post, facts.unit)
     return offer_by_hand(
         writing, caller.actor, profile, officer_id=officer_id, action=action, place=place, as_of=dt.date.today()

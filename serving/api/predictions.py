@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from pydantic import ConfigDict, Field
 
 from features.cohort import cohort
+from features.engine import feature_rows
 from features.months import month_end, parse_month
 from features.profile import Profile
 from serving.access.caller import needs
@@ -17,7 +18,7 @@ from serving.arrivals.given import Event, Given, Posting, given_histories
 from serving.models.champions import Champions
 from serving.scored.queries import points_per_unit
 from serving.scored.scoring import reason_of as stored_reason
-from training.models.scoring import ScoredCohort, score_cohort
+from training.models.scoring import ScoredCohort, scored
 
 router = APIRouter(prefix="/api/v1/predictions", tags=["predictions"])
 
@@ -84,14 +85,15 @@ def predict(request: Request, asked: Asked) -> Predictions:
     profile = champions.profile()
     given = given_histories(profile, asked.roster, asked.events)
     month = parse_month(asked.as_of[:7])
+    models = [champions.champion(risk) for risk in _risks(champions, profile, asked.risk)]
     predictions: list[Prediction] = []
-    for risk in _risks(champions, profile, asked.risk):
-        if len(cohort(given, month)):
-            predictions += _told(score_cohort(given, champions.champion(risk), month))
-    scored = {prediction.officer_id for prediction in predictions}
+    if len(cohort(given, month)):
+        rows = feature_rows(given, [month], names=champions.names(models))
+        predictions = [one for model in models for one in _told(scored(given, model, rows))]
+    known = {prediction.officer_id for prediction in predictions}
     return Predictions(
         predictions=predictions,
-        not_in_cohort=sorted({row.officer_id for row in asked.roster} - scored),
+        not_in_cohort=sorted({row.officer_id for row in asked.roster} - known),
     )
 
 

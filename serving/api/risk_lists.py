@@ -2,8 +2,9 @@
 
 import base64
 import binascii
+import datetime as dt
 import hashlib
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal, NamedTuple, TypedDict
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from sqlalchemy import func, select
@@ -16,8 +17,10 @@ from serving.answers.problems import Kind, Problem, problem_answers
 from serving.api.answers import RiskList, Text, entry_of, unranked_of
 from serving.decisions.publishing import published_of
 from serving.decisions.seen import reviewed_purposes
+from serving.decisions.standing import lapsed
 from serving.decisions.tables import Flag, Published, Rescored
 from serving.scored import queries
+from serving.scored.kept import Unchanged
 from serving.sessions import AsOf, Database
 from serving.tables import Batch
 
@@ -30,6 +33,17 @@ class Filters(TypedDict):
     unit: str | None
     post: str | None
     status: str | None
+
+
+class Asked(NamedTuple):
+    """What is asked for, and by whose account: its tag is no one else's."""
+
+    risk: str
+    as_of: dt.date | None
+    limit: int
+    cursor: str
+    account: int
+    query: str
 
 
 router = APIRouter(prefix="/api/v1/risk-lists", tags=["risk lists"])
@@ -46,7 +60,6 @@ router = APIRouter(prefix="/api/v1/risk-lists", tags=["risk lists"])
 )
 def risk_list(
     request: Request,
-    response: Response,
     caller: TheCaller,
     database: Database,
     risk: Annotated[str, Path(examples=["burnout"])],
@@ -57,24 +70,38 @@ def risk_list(
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
     cursor: Annotated[str | None, Query(description="next_cursor of the page before.")] = None,
     if_none_match: Annotated[str | None, Header()] = None,
-) -> RiskList | Response:
+) -> Response:
     """Return the list of a risk at a month (the newest by default), highest risk first.
 
     The order is the model's; it is advice. A list scored anew while you page answers 409: start again.
     """
-    batch = queries.batch_of(database, caller.sight, risk, as_of)
+    filters = Filters(unit=unit, post=post, status=status)
+    asked = Asked(risk, as_of, limit, cursor or "", caller.account_id, request.url.query)
+    kept: Unchanged = request.app.state.unchanged
+    body, headers = kept.of(
+        database, (asked, *filters.values(), caller.sight), lambda: _told(database, caller.sight, asked, filters)
+    )
+    if if_none_match and headers["ETag"] in [part.strip() for part in if_none_match.split(",")]:
+        return Response(status_code=304, headers=headers)
+    return Response(body, media_type="application/json", headers=headers)
+
+
+def _told(database: Session, sight: Sight, asked: Asked, filters: Filters) -> tuple[bytes, dict[str, str]]:
+    """The answer's body and headers, or the Problem."""
+    batch = queries.batch_of(database, sight, asked.risk, asked.as_of)
     if batch is None:
         raise Problem(Kind.NOT_FOUND, "There is no list of this risk and month; run jingxing score first.")
-    sight, filters = caller.sight, Filters(unit=unit, post=post, status=status)
     total = queries.how_many(database, sight, batch, **filters)  # what may not be asked is refused here
-    tag = _etag(database, sight, batch, f"{caller.account_id} {request.url.query}")
-    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
-    if if_none_match and tag in [part.strip() for part in if_none_match.split(",")]:
-        return Response(status_code=304, headers=headers)
-    response.headers.update(headers)
-    after = _position(cursor, batch) if cursor else 0
+    tag = _etag(database, sight, batch, f"{asked.account} {asked.query}")
+    answer = _page(database, sight, batch, asked=asked, filters=filters, total=total)
+    return answer.model_dump_json().encode(), {"ETag": tag, "Cache-Control": "private, no-cache"}
+
+
+def _page(database: Session, sight: Sight, batch: Batch, *, asked: Asked, filters: Filters, total: int) -> RiskList:
+    after = _position(asked.cursor, batch) if asked.cursor else 0
+    limit, first = asked.limit, not (asked.cursor or filters["status"])
     found = queries.entries(database, sight, batch, **filters, after=after, limit=limit + 1)
-    unranked = [] if cursor or status else queries.unranked(database, sight, batch, unit=unit, post=post)
+    unranked = queries.unranked(database, sight, batch, unit=filters["unit"], post=filters["post"]) if first else []
     published = published_of(database, batch.risk, batch.as_of)
     return RiskList(
         risk=batch.risk,
@@ -99,14 +126,15 @@ def risk_list(
 
 
 def _etag(session: Session, sight: Sight, batch: Batch, query: str) -> str:
-    """A tag that changes with the list, its publication, a corrected score, who asks and what the role may see.
+    """A tag that changes with the list, its publication, corrections, withdrawals, who asks, what the role may see.
 
     With its flags only for who may know the reviews: what a tag is made of, it tells.
     """
     of_month = Published.risk == batch.risk, Published.as_of == batch.as_of
     published = session.execute(select(Published.id, Published.digest).where(*of_month)).all()
     anew = select(func.count(), func.max(Rescored.id)).where(Rescored.risk == batch.risk, Rescored.as_of == batch.as_of)
-    marks = [*published, *session.execute(anew).all(), *_flag_marks(session, sight, batch)]
+    without_health = sorted(lapsed(session, batch.as_of).items())
+    marks = [*published, *session.execute(anew).all(), *without_health, *_flag_marks(session, sight, batch)]
     told = f"{batch.id} {batch.scored_at.timestamp()} {[tuple(mark) for mark in marks]} {sight.role} {query}"
     return f'W/"{hashlib.sha256(told.encode()).hexdigest()[:20]}"'
 

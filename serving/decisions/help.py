@@ -35,7 +35,7 @@ def ask_for_help(session: Session, actor: Actor, officer_id: str, *, kind: Wante
     """
     text = told.strip()
     if len(text) > LONGEST:
-        raise Problem(Kind.INVALID, f"At most {LONGEST} characters. 最多 {LONGEST} 字。")
+        raise Problem(Kind.INVALID, f"At most {LONGEST} characters. 最多 {LONGEST} 字。", field="told")
     row = HelpRequest(
         officer_id=officer_id, kind=kind.value, told=text, made_at=dt.datetime.now(dt.UTC), answered_by=None,
         answered_at=None, answer=None,
@@ -51,7 +51,7 @@ def answer_help(session: Session, actor: Actor, request_id: int, answer: str) ->
     """Write what was answered; a Problem where there is no such request, somebody answered, or nothing is said."""
     text = answer.strip()
     if not 2 <= len(text) <= LONGEST:
-        raise Problem(Kind.INVALID, "Say in some words what was agreed. 请写明答复内容。")
+        raise Problem(Kind.INVALID, "Say in some words what was agreed. 请写明答复内容。", field="answer")
     statement = (
         update(HelpRequest)
         .where(HelpRequest.id == request_id, HelpRequest.answered_at.is_(None))
@@ -77,6 +77,12 @@ def requests_of(session: Session, officer_id: str) -> Sequence[HelpRequest]:
     """Return a person's own requests, the newest first."""
     statement = select(HelpRequest).where(HelpRequest.officer_id == officer_id)
     return session.scalars(statement.order_by(HelpRequest.id.desc())).all()
+
+
+def answered(session: Session, *, most: int = 20) -> Sequence[HelpRequest]:
+    """Return the newest requests that were answered. For wellness only."""
+    statement = select(HelpRequest).where(HelpRequest.answered_at.is_not(None))
+    return session.scalars(statement.order_by(HelpRequest.answered_at.desc(), HelpRequest.id.desc()).limit(most)).all()
 
 
 def asked(session: Session, risk: str) -> Sequence[Flag]:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from serving.access.audit import Actor, record
 from serving.access.sight import Sight
+from serving.access.tables import AuditRow
 from serving.answers.problems import Kind, Problem
 from serving.decisions.tables import Flag, Objection, Review
 from serving.tables import Batch, Score
@@ -21,6 +22,8 @@ from serving.tables import Batch, Score
 SHORTEST, LONGEST = 4, 4000
 MOST_RECORDS = 200
 OPEN = "open"
+MADE = "objection made"
+"""The action of the log when one is sent."""
 
 
 class Against(StrEnum):
@@ -55,7 +58,9 @@ class Contested:
 
     def __post_init__(self) -> None:
         if not SHORTEST <= len(self.told.strip()) <= LONGEST:
-            raise Problem(Kind.INVALID, f"Say why in {SHORTEST} to {LONGEST} characters. 请写明异议理由。")
+            raise Problem(
+                Kind.INVALID, f"Say why in {SHORTEST} to {LONGEST} characters. 请写明异议理由。", field="told"
+            )
         if self.against is Against.SCORE and not self.risk:
             raise Problem(Kind.INVALID, "Say which risk's score. 请选择对哪项评分有异议。")
         if self.against is Against.RECORD and not self.records:
@@ -122,7 +127,7 @@ def contest(
     session.add(row)
     session.flush()
     told = {"against": row.against, "risk": row.risk, "records": len(row.event_ids), "due": str(row.due_on)}
-    record(session, actor, "objection made", f"objection {row.id}", **told)
+    record(session, actor, MADE, f"objection {row.id}", **told)
     return row
 
 
@@ -153,12 +158,15 @@ def decide_objection(
 ) -> Objection:
     """Write the answer and its audit row, and return the objection.
 
-    Raises a Problem: not within the decider's sight, one's own, reviewed first by the same person, an answer that
-    says nothing, or somebody decided since the version that was seen.
+    Raises a Problem: not within the decider's sight, one's own or sent by the same account, reviewed first by the same
+    person, one that moves a score which the decider may not see, an answer that says nothing, or somebody decided
+    since the version that was seen.
     """
     answer = given.answer.strip()
     if not SHORTEST <= len(answer) <= LONGEST:
-        raise Problem(Kind.INVALID, f"Give the answer in {SHORTEST} to {LONGEST} characters. 请写明答复理由。")
+        raise Problem(
+            Kind.INVALID, f"Give the answer in {SHORTEST} to {LONGEST} characters. 请写明答复理由。", field="answer"
+        )
     row = objection_seen(session, sight, given.objection_id)
     barred = why_not(session, actor, sight, row)
     if barred:
@@ -188,11 +196,34 @@ def decide_objection(
 
 def why_not(session: Session, actor: Actor, sight: Sight, row: Objection) -> str | None:
     """Return why this account may not decide an objection, None where it may."""
-    if sight.officer_id == row.officer_id:
+    if sight.officer_id == row.officer_id or actor.name == _entered_by(session, row):
         return "It is your own objection. 不得决定本人提出的异议。"
     if actor.name in first_reviewers(session, row):
         return "You reviewed it first: somebody else decides. 您是首位处理人，须由他人决定。"
+    if _moves_what_is_hidden(session, sight, row):
+        return (
+            "It moves a score that your role may not see: the wellness team decides. "
+            "该异议会改变您无权查看的评分，须由健康护航专员决定。"
+        )
     return None
+
+
+def _entered_by(session: Session, row: Objection) -> str | None:
+    """The account that sent the objection, also where it is tied to no officer: the log knows it."""
+    made = select(AuditRow.actor).where(AuditRow.action == MADE, AuditRow.subject == f"objection {row.id}")
+    return session.scalar(made.limit(1))
+
+
+def _moves_what_is_hidden(session: Session, sight: Sight, row: Objection) -> bool:
+    """Whether without the records a score of a purpose changes that the decider may not know of."""
+    before, without = row.before or {}, row.without or {}
+    moved = [risk for risk, score in without.items() if _figures(score) != _figures(before.get(risk, {}))]
+    hidden = select(Batch.id).where(Batch.risk.in_(moved), ~sight.lists(Batch.purpose)).limit(1)
+    return bool(moved) and session.scalar(hidden) is not None
+
+
+def _figures(score: dict[str, Any]) -> list[Any]:
+    return [score.get(name) for name in ("probability", "low", "high", "evidence")]
 
 
 def first_reviewers(session: Session, row: Objection) -> set[str]:

@@ -15,6 +15,7 @@ from serving.answers.problems import Kind, Problem
 from serving.database import transaction
 from serving.decisions.objections import OPEN, Outcome, keep_rerun, upheld_records
 from serving.decisions.rescored import keep
+from serving.decisions.restated import Circumstances, circumstances, offer_anew
 from serving.decisions.standing import OBJECTION, corrected, lapsed
 from serving.decisions.tables import Objection
 from serving.months.replay import PastList, past_list
@@ -47,10 +48,11 @@ def rerun(engine: Engine, home: Path, objection_id: int) -> None:
         keep_rerun(session, SYSTEM, objection_id, before=before, without=without)
 
 
-def in_force(session: Session, row: Objection) -> None:
+def in_force(session: Session, row: Objection, offers: Circumstances | None = None) -> None:
     """Let the scores without the disputed records stand in place of the old ones, where the objection was upheld.
 
-    Raises a Problem where consent was withdrawn or another objection upheld since they were computed.
+    What is offered to the person is made anew of them, by ``offers`` (circumstances_of). Raises a Problem where consent
+    was withdrawn or another objection upheld since they were computed.
     """
     if row.status != Outcome.UPHELD:
         return
@@ -64,6 +66,18 @@ def in_force(session: Session, row: Objection) -> None:
                     "评分依据刚刚发生变化，决定尚未写入，请重新提交。",
                 )
             keep(session, risk, as_of, row.officer_id, score=score, cause=OBJECTION)
+    if offers is not None:
+        offer_anew(session, offers)
+
+
+def circumstances_of(engine: Engine, home: Path, objection_id: int) -> Circumstances | None:
+    """Return what offers are to be made of once an objection to records is upheld; None where none is."""
+    with transaction(engine, writes=False) as session:
+        row = session.get_one(Objection, objection_id)
+        left_out = {*row.event_ids, *upheld_records(session, row.officer_id)}
+        told = (row.without or {}).values()
+        months = {month_of(dt.date.fromisoformat(score["as_of"])) for score in told if "refused" not in score}
+    return circumstances(home, row.officer_id, months, disputed=left_out) if months else None
 
 
 def scores_seen(

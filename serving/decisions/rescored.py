@@ -1,6 +1,6 @@
 """Scores computed anew beside a list that stands: after consent was withdrawn, or an objection upheld.
 
-A published list never changes; what is shown of the person does, at once.
+A published list never changes, the correction is shown beside it; a draft takes the order of what stands.
 """
 
 import datetime as dt
@@ -17,6 +17,7 @@ from features.months import month_end, month_of
 from serving.access.audit import SYSTEM, record
 from serving.database import transaction
 from serving.decisions.objections import upheld_records
+from serving.decisions.restated import circumstances, offer_anew, rerank
 from serving.decisions.standing import CONSENT
 from serving.decisions.tables import Consent, Rescored
 from serving.months.replay import PastList, past_list
@@ -25,9 +26,13 @@ from serving.tables import Batch, Score
 
 
 def keep(session: Session, risk: str, as_of: dt.date, officer_id: str, *, score: dict[str, Any], cause: str) -> None:
-    """Keep a score that was computed anew (rerun.PersonScore as plain values)."""
+    """Keep a score that was computed anew (rerun.PersonScore as plain values); a draft is put into order by it."""
     now = dt.datetime.now(dt.UTC)
     session.add(Rescored(risk=risk, as_of=as_of, officer_id=officer_id, cause=cause, at=now, score=score))
+    session.flush()
+    batch = session.scalar(select(Batch).where(Batch.risk == risk, Batch.as_of == as_of))
+    if batch is not None:
+        rerank(session, batch)
 
 
 def rescore_withdrawn(engine: Engine, home: Path) -> int:
@@ -65,12 +70,15 @@ def _rescore(engine: Engine, home: Path, consent: Consent, standing: Sequence[Pa
     who = consent.officer_id
     scores = [(past, score) for past in standing if (score := _if_possible(home, past, who, upheld))]
     complete = len(scores) == len(standing)
+    offers = circumstances(home, who, {past.as_of for past in standing}, disputed=upheld)
     with transaction(engine) as session:
         held = session.scalar(select(Consent).where(Consent.id == consent.id, _not_done()).with_for_update())
         if held is None or upheld_records(session, who) != upheld:  # another one was quicker, or the next run does it
             return 0
         for past, score in scores:
             keep(session, past.risk, month_end(past.as_of), who, score=score.as_json(), cause=CONSENT)
+        if offers is not None:
+            offer_anew(session, offers)
         if complete:
             held.rescored_at = dt.datetime.now(dt.UTC)
         if complete or scores:

@@ -58,7 +58,7 @@ def decide(session: Session, actor: Actor, verdict: Verdict) -> Review:
     """
     reason = verdict.reason.strip()
     if verdict.decision is Decision.DISMISS and len(reason) < SHORTEST_REASON:
-        raise Problem(Kind.INVALID, "Say why it is dismissed, in a few words. 不予处理须写明理由。")
+        raise Problem(Kind.INVALID, "Say why it is dismissed, in a few words. 不予处理须写明理由。", field="reason")
     statement = (
         update(Flag)
         .where(Flag.id == verdict.flag_id, Flag.version == verdict.version, Flag.status != "expired")

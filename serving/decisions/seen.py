@@ -4,13 +4,13 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from serving.access.roles import Field, Role
 from serving.access.sight import Sight
 from serving.answers.problems import Kind, Problem
-from serving.decisions.flags import flags_of
+from serving.decisions.flags import EXPIRED, flags_of
 from serving.decisions.reviews import Decision
 from serving.decisions.tables import Feedback, Flag, HelpRequest, Review
 from serving.persons.seen import hidden_groups, number_of
@@ -19,6 +19,7 @@ from serving.tables import Batch, Score
 STATUS_WORDS = {"open": "status_open", "acted": "status_acted", "watched": "status_watched",
                 "dismissed": "status_dismissed", "expired": "status_expired"}  # fmt: skip
 """A flag's status -> its word in words.toml."""
+DECIDED = ("acted", "watched", "dismissed")
 NO_FLAG = "There is no such flag. 没有这一提示。"
 NOBODY = "Nobody of this number is on a list of this risk and month. 该名单中没有此人。"
 
@@ -70,14 +71,24 @@ def with_status(sight: Sight, batch: Batch, status: str) -> ColumnElement[bool]:
 
 
 def progress(session: Session, sight: Sight, batch: Batch) -> tuple[int, int] | None:
-    """Return how many flags of a list are decided, and how many there are; None to whom reviews are hidden."""
+    """Return of how many persons within a list's capacity the flag was decided, and of how many there is one.
+
+    Who was named by lists around this one, but not by it, is not counted. None to whom reviews are hidden.
+    """
     if Field.REVIEWS not in sight.fields(batch.purpose):
         return None
-    statement = select(func.count().filter(Flag.status != "open"), func.count()).where(
-        Flag.risk == batch.risk, Flag.raised_on <= batch.as_of, Flag.renewed_on >= batch.as_of, Flag.status != "expired"
+    reviewed = exists().where(Review.flag_id == Flag.id)
+    decided = or_(Flag.status.in_(DECIDED), and_(Flag.status == EXPIRED, reviewed))
+    of_list = and_(Flag.risk == batch.risk, Flag.officer_id == Score.officer_id)
+    lived = and_(Flag.raised_on <= batch.as_of, Flag.renewed_on >= batch.as_of)
+    statement = (
+        select(func.count().filter(decided), func.count())
+        .select_from(Score)
+        .join(Flag, and_(of_list, lived))
+        .where(Score.batch_id == batch.id, Score.rank <= batch.capacity)
     )
-    decided, all_ = session.execute(statement).one()
-    return decided, all_
+    done, all_ = session.execute(statement).one()
+    return done, all_
 
 
 def asking(session: Session, sight: Sight) -> list[str]:

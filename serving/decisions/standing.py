@@ -1,20 +1,34 @@
-"""Scores as they stand: the list's own, or the one computed anew beside it; what is shown of a person is this."""
+"""Scores as they stand: the list's own, or the one computed anew beside it; and what of these was published."""
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from serving.decisions.tables import Consent, Rescored
+from serving.decisions.tables import Consent, Published, Rescored
 from serving.persons.seen import health_groups, shown_reasons
 from serving.tables import Batch, Reasons, Score
 
 CONSENT, OBJECTION = "consent", "objection"
 """Why a score was computed anew (Rescored.cause)."""
 RESTATED = ("probability", "low", "high", "evidence")
-"""The rank stays the list's own: its order was made then, and a published one never changes."""
+"""The rank stays the list's own: a draft's order is made anew (reranked.py), a published one never changes."""
+NO_PARTS = {"part_post": None, "part_unit": None, "part_person": None}
+
+
+@dataclass(frozen=True)
+class Correction:
+    """A score that was computed anew since its list was published; ``rank`` is the place the person would have."""
+
+    on: dt.date
+    probability: float
+    low: float
+    high: float
+    rank: int | None
+    evidence: str
 
 
 def corrected(session: Session, batch: Batch, officers: Sequence[str] | None = None) -> dict[str, Rescored]:
@@ -35,6 +49,26 @@ def corrected(session: Session, batch: Batch, officers: Sequence[str] | None = N
         if anew is not None:
             found[officer] = anew
     return found
+
+
+def corrections(
+    session: Session, batch: Batch, officers: Sequence[str] | None = None
+) -> tuple[dict[str, Rescored], dict[str, Correction]]:
+    """Return by officer what was computed anew before a list was published, and what since; both empty for a draft.
+
+    The first is part of what was published, the second stands beside it.
+    """
+    out = session.scalar(select(Published).where(Published.batch_id == batch.id))
+    if out is None:
+        return {}, {}
+    statement = select(Rescored).where(
+        Rescored.risk == batch.risk, Rescored.as_of == batch.as_of, Rescored.at >= batch.scored_at
+    )
+    if officers is not None:
+        statement = statement.where(Rescored.officer_id.in_(officers))
+    rows, said = list(session.scalars(statement.order_by(Rescored.id))), _utc(out.at)
+    before = {row.officer_id: row for row in rows if _utc(row.at) <= said}
+    return before, {row.officer_id: _correction(row) for row in rows if _utc(row.at) > said}
 
 
 def lapsed(session: Session, as_of: dt.date, officers: Sequence[str] | None = None) -> dict[str, bool]:
@@ -93,9 +127,27 @@ def standing_score(score: Score, anew: Rescored | None) -> Score:
     """Return a list's score as it stands, never to be written back; the parts by unit and post are the list's own."""
     if anew is None:
         return score
+    return _copy(score, NO_PARTS | {name: anew.score[name] for name in RESTATED})
+
+
+def without_parts(score: Score) -> Score:
+    """Return a score without its split into post, unit and person, never to be written back."""
+    return _copy(score, NO_PARTS)
+
+
+def _copy(score: Score, changed: dict[str, Any]) -> Score:
     values = {column.key: getattr(score, column.key) for column in Score.__table__.columns}
-    parts = {"part_post": None, "part_unit": None, "part_person": None}
-    return Score(**values | parts | {name: anew.score[name] for name in RESTATED})
+    return Score(**values | changed)
+
+
+def _correction(row: Rescored) -> Correction:
+    names = ("probability", "low", "high", "rank", "evidence")
+    return Correction(on=_utc(row.at).date(), **{name: row.score[name] for name in names})
+
+
+def _utc(moment: dt.datetime) -> dt.datetime:
+    """A moment with its zone: SQLite gives UTC back without one."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
 
 
 def standing_strongest(strongest: list[dict[str, Any]], anew: Rescored | None) -> list[dict[str, Any]]:

@@ -53,7 +53,9 @@ def newest_list(session: Session, risks: Sequence[str], as_of: dt.date | None) -
     if found is None:
         month = month_text(month_of(as_of)) if as_of else "YYYY-MM"
         raise Refusal(
-            f"There is no list of {', '.join(risks)}" + (f" of {month}." if as_of else "."),
+            "There is no list of this month to pair from: ask the administrator to have it made. "
+            "尚无该月名单，无法结对，请联系管理员生成。",
+            [f"{', '.join(risks)} {month}" if as_of else ", ".join(risks)],
             hint=f"Score first: jingxing score --as-of {month}",
         )
     return found

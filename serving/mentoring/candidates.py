@@ -66,7 +66,8 @@ def candidates(session: Session, home: Path, as_of: dt.date | None = None) -> Ca
     stars = asking.stars(session, month_end(month_of(day) - rules.star_months), day)
     if not stars:
         raise Refusal(
-            f"There are no stars within {rules.star_months} months up to {month_text(month_of(day))}.",
+            f"There are no stars within {rules.star_months} months up to {month_text(month_of(day))}: ask the "
+            f"administrator to run the assessment. 近 {rules.star_months} 个月没有警星，请联系管理员运行考核。",
             hint=f"Assess first: jingxing assess --as-of {month_text(month_of(day))}",
         )
     living = asking.living(session)
@@ -106,7 +107,7 @@ def answered(profile: Profile) -> tuple[str, ...]:
     found = tuple(key for key, risk in profile.risks.items() if key in named and risk.purpose == "development")
     if not found:
         raise Refusal(
-            "No action of mentoring answers a risk whose purpose is development.",
+            "No action of mentoring answers a risk whose purpose is development. 方案中没有针对发展类风险的结对措施。",
             hint="Give one in actions.yaml: kind: mentoring, risks: [...].",
         )
     return found
@@ -266,6 +267,16 @@ def _barred(
         mentee=np.concatenate([j, conflict[:, 1]]),
         why=np.array(["command"] * len(i) + ["conflict"] * len(conflict), dtype=np.str_),
     )
+
+
+def commanding(roster: Histories, one: str, other: str) -> bool:
+    """Return whether one of two stands above the other at any distance, by the newest posting of each."""
+    place = {str(name): number for number, name in enumerate(roster.officers)}
+    if one not in place or other not in place:
+        return False
+    superior = _superiors(roster, int(month_of(dt.date.today())))
+    above, _ = in_command(superior, np.array([place[one]]), np.array([place[other]]))
+    return bool(len(above))
 
 
 def _superiors(roster: Histories, as_of: int) -> Longs:

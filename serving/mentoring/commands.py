@@ -6,7 +6,7 @@ import click
 from sqlalchemy import select
 
 from features.console import Console, command
-from features.histories.store import current_version
+from features.histories.reach import stored_reach
 from features.months import month_end, parse_month
 from serving.access.audit import SYSTEM
 from serving.database import open_database, transaction
@@ -27,10 +27,10 @@ def _match(console: Console, *, as_of: str, db: str | None, lang: str) -> dict[s
 
     Pairs that were offered, accepted or run are kept; proposals that nobody acted on are replaced.
     """
-    day = month_end(parse_month(as_of))
-    current_version(console.home)  # a home without histories is refused before a store is made in it
+    month = parse_month(as_of)
+    stored_reach(console.home).check_months(month)  # before a store is made in a home without histories
     with transaction(open_database(console.home, db)) as session:
-        made = propose(session, console.home, SYSTEM, as_of=day)
+        made = propose(session, console.home, SYSTEM, as_of=month_end(month))
         pairs = list(session.scalars(select(Mentorship).where(Mentorship.round_id == made.id).order_by(Mentorship.id)))
         without = session.scalars(
             select(Unmatched).where(

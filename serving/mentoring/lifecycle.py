@@ -20,6 +20,8 @@ class Step(StrEnum):
     """What may be decided on a mentorship."""
 
     OFFER = "offer"
+    AGREE = "agree"
+    """One of the two says yes; when both did, it is accepted."""
     ACCEPT = "accept"
     REFUSE = "refuse"
     START = "start"
@@ -38,6 +40,7 @@ class Outcome(StrEnum):
 
 FROM: dict[Step, tuple[str, ...]] = {
     Step.OFFER: ("proposed",),
+    Step.AGREE: ("offered",),
     Step.ACCEPT: ("offered",),
     Step.REFUSE: ("proposed", "offered", "accepted"),
     Step.START: ("accepted",),
@@ -45,11 +48,11 @@ FROM: dict[Step, tuple[str, ...]] = {
     Step.END: ("running", "accepted"),
 }
 """Step -> the states from which it may be taken."""
-ONWARD = frozenset({Step.OFFER, Step.ACCEPT, Step.START})
+ONWARD = frozenset({Step.OFFER, Step.AGREE, Step.ACCEPT, Step.START})
 """Steps that lead into a mentorship: a veto given after the proposal stops them."""
 TO = {
-    Step.OFFER: "offered", Step.ACCEPT: "accepted", Step.REFUSE: "refused", Step.START: "running",
-    Step.CHECK_IN: "running", Step.END: "ended",
+    Step.OFFER: "offered", Step.AGREE: "offered", Step.ACCEPT: "accepted", Step.REFUSE: "refused",
+    Step.START: "running", Step.CHECK_IN: "running", Step.END: "ended",
 }  # fmt: skip
 
 
@@ -88,7 +91,7 @@ def decide(session: Session, actor: Actor, decided: Decided, *, check_in_days: i
             Mentorship.version == decided.version,
             Mentorship.status.in_(FROM[decided.step]),
         )
-        .values(status=TO[decided.step], version=Mentorship.version + 1, **values)
+        .values(status=_next(session, decided), version=Mentorship.version + 1, **values)
         .returning(Mentorship.id)
     )
     if session.scalar(statement, execution_options={"synchronize_session": "fetch"}) is None:
@@ -114,7 +117,7 @@ def keep_apart(session: Session, actor: Actor, one: str, other: str) -> None:
     """Never pair two persons; asked again it changes nothing."""
     first, second = sorted((one.strip(), other.strip()))
     if not first or first == second:
-        raise Problem(Kind.INVALID, "Name two different persons. 请填写两个不同的编号。")
+        raise Problem(Kind.INVALID, "Name two different persons. 请填写两个不同的编号。", field="other")
     held = select(KeptApart.id).where(KeptApart.one_id == first, KeptApart.other_id == second)
     if session.scalar(held) is None:
         now = dt.datetime.now(dt.UTC)
@@ -132,15 +135,36 @@ def steps_of(session: Session, pairs: Sequence[int]) -> dict[int, list[Mentorshi
     return found
 
 
+def agreed_by(session: Session, pairs: Sequence[int]) -> dict[int, set[str]]:
+    """Return for some mentorships which of the two said yes: ``mentee``, ``mentor``."""
+    statement = select(MentorshipStep.mentorship_id, MentorshipStep.who).where(
+        MentorshipStep.mentorship_id.in_(pairs), MentorshipStep.step == Step.AGREE.value
+    )
+    found: dict[int, set[str]] = {}
+    for number, who in session.execute(statement):
+        found.setdefault(number, set()).add(str(who))
+    return found
+
+
+def _next(session: Session, decided: Decided) -> str:
+    """The state after a step: accepted where the second of the two says yes."""
+    if decided.step is not Step.AGREE:
+        return TO[decided.step]
+    said = agreed_by(session, [decided.mentorship_id]).get(decided.mentorship_id, set())
+    return "accepted" if said | {str(decided.who)} == {"mentee", "mentor"} else TO[Step.AGREE]
+
+
 def _check(decided: Decided) -> None:
     if len(decided.note) > LONGEST_NOTE:
-        raise Problem(Kind.INVALID, f"A note has at most {LONGEST_NOTE} characters. 备注最多 {LONGEST_NOTE} 字。")
+        raise Problem(
+            Kind.INVALID, f"A note has at most {LONGEST_NOTE} characters. 备注最多 {LONGEST_NOTE} 字。", field="note"
+        )
     if decided.who not in (None, "mentee", "mentor"):
-        raise Problem(Kind.INVALID, "who: mentee or mentor.")
+        raise Problem(Kind.INVALID, "who: mentee or mentor. 请选择徒弟或师父。", field="who")
     if decided.step is Step.END and decided.outcome is None:
-        raise Problem(Kind.INVALID, "Say how it ended. 请说明结束情况。")
-    if decided.any_mentorship and decided.who is None:
-        raise Problem(Kind.INVALID, "Say who does not want to be asked: who. 请说明是哪一方。")
+        raise Problem(Kind.INVALID, "Say how it ended. 请说明结束情况。", field="outcome")
+    if (decided.any_mentorship or decided.step is Step.AGREE) and decided.who is None:
+        raise Problem(Kind.INVALID, "Say which of the two: who. 请说明是哪一方。", field="who")
 
 
 def _check_vetoes(session: Session, decided: Decided) -> None:

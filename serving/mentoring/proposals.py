@@ -39,8 +39,23 @@ def propose(
     Proposals of earlier rounds that nobody acted on are withdrawn; pairs that were offered, accepted or run are kept,
     and count against their mentor's places. A Refusal says what is missing.
     """
-    day = today or dt.date.today()
+    return _stored(session, actor, matched(candidates(session, home, as_of)), today or dt.date.today())
+
+
+def propose_once(session: Session, home: Path, actor: Actor, *, as_of: dt.date) -> tuple[MentoringRound, bool]:
+    """Return the month's newest round where matching again proposes the same pairs, else a new one; and if it is new.
+
+    So the monthly run may be run again: proposals that people have before them stay. A Refusal says what is missing.
+    """
     made = matched(candidates(session, home, as_of))
+    standing = select(MentoringRound).where(MentoringRound.as_of == as_of).order_by(MentoringRound.id.desc()).limit(1)
+    held = session.scalar(standing)
+    if held is not None and _open_pairs(session) == _pairs_of(made):
+        return held, False
+    return _stored(session, actor, made, dt.date.today()), True
+
+
+def _stored(session: Session, actor: Actor, made: Matched, day: dt.date) -> MentoringRound:
     _withdraw(session, actor, day)
     row = _round(made, actor)
     session.add(row)
@@ -60,6 +75,18 @@ def matched(found: Candidates) -> Matched:
     """Return the fit of every pair and the best pairs."""
     fit = fits(found.profile.settings.mentoring, found.mentors, found.mentees, near=found.near, barred=found.barred)
     return Matched(found, fit, best_pairs(fit, found.places))
+
+
+def _open_pairs(session: Session) -> set[tuple[str, str]]:
+    """Mentee and mentor of the proposals that nobody acted on yet."""
+    columns = select(Mentorship.mentee_id, Mentorship.mentor_id).where(Mentorship.status == "proposed")
+    return {(mentee, mentor) for mentee, mentor in session.execute(columns)}
+
+
+def _pairs_of(made: Matched) -> set[tuple[str, str]]:
+    found, mentor_of = made.found, made.pairing.mentor_of
+    pairs = ((mentee, mentor_of[mentee]) for mentee in np.flatnonzero(mentor_of >= 0))
+    return {(str(found.mentees.officer_id[mentee]), str(found.mentors.officer_id[mentor])) for mentee, mentor in pairs}
 
 
 def _withdraw(session: Session, actor: Actor, day: dt.date) -> None:

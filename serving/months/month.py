@@ -1,29 +1,21 @@
-"""The monthly run: score, explain, recommend, raise flags, assess, monitor; the lists stay drafts until published."""
+"""The monthly run: its steps one after the other (steps.py); the lists stay drafts until they are published here."""
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Engine
 
-from features.assessment.assess import STEPS, assess
+from features.console import Console
 from features.errors import Refusal
-from features.histories.tables import Histories
 from features.months import month_end, month_text
 from serving.access.audit import Actor
-from serving.assessed.storing import consented, store_assessment
 from serving.database import transaction
 from serving.decisions.publishing import SHORTEST_REASON, beside, held_back, list_of, publish, published_of
-from serving.models.monitor import monitor_into_store
-from serving.models.monitored import MonitoredMonth
 from serving.months.notices import notice_settings, send_notices
-from serving.offers.raising import raise_offers
-from serving.scored.scoring import by_whose_word, score_into_store
-from training.models.risk_model import RiskModel
-from training.models.scoring import ScoredCohort
-
-Advance = Callable[[int], None]
+from serving.months.steps import STEPS, MonthRun, MonthStep, label, not_had
+from serving.tables import Words
 
 
 @dataclass(frozen=True)
@@ -42,26 +34,37 @@ class MonthList:
     """So many newer scorings lie beside a published list."""
 
 
-def steps_of_month(models: Sequence[RiskModel]) -> int:
-    """Return how often a run advances its progress."""
-    return len(models) + STEPS + 2 + len(models)
+@dataclass(frozen=True)
+class StepDone:
+    """What became of a step: whether it could be had, what is told of it in both languages, how long it took."""
+
+    name: str
+    had: bool
+    told: Words
+    seconds: float
 
 
-def run_month(
-    given: Histories, models: Sequence[RiskModel], as_of: int, *, home: Path, engine: Engine, advance: Advance
-) -> tuple[list[ScoredCohort], MonitoredMonth]:
-    """Do the work of a month into the store; return what was scored and what the monitor found.
+def run_month(console: Console, run: MonthRun, *, language: str, without: Collection[str] = ()) -> list[StepDone]:
+    """Do the work of a month into the store, a line for each step; return what became of the steps.
 
-    Lists that are out already are not touched: the new scoring is kept beside them.
+    Lists that are out already are not touched: the new scoring is kept beside them. Steps named in ``without`` are left
+    out; one that these histories do not allow says so, and the month goes on where it is not needed for the rest.
     """
-    notice_settings(home)  # a mistake there is told before the work, not after it
-    cohorts = score_into_store(given, models, [as_of], engine, advance=advance, home=home)
-    found = assess(given, as_of, consents=consented(engine, month_end(as_of)), progress=advance)
-    store_assessment(found, engine)
-    with transaction(engine) as session:
-        raise_offers(session, given.profile, month_end(as_of))
-    watched = monitor_into_store(given, models, as_of, engine, served=by_whose_word(home, models), advance=advance)
-    return cohorts, watched
+    notice_settings(run.home)  # a mistake there is told before the work, not after it
+    return [_done(console, run, step, language=language) for step in STEPS if step.name not in without]
+
+
+def _done(console: Console, run: MonthRun, step: MonthStep, *, language: str) -> StepDone:
+    had = True
+    with console.step(label(step, run.as_of, language), step.total(run)) as shown:
+        try:
+            told = step.does(run, shown.advance)
+        except Refusal as refusal:
+            if step.must:
+                raise
+            had, told = False, not_had(refusal)
+        shown.told = told[language]
+    return StepDone(step.name, had, told, round(shown.seconds, 1))
 
 
 def publish_month(

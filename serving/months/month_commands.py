@@ -11,34 +11,43 @@ from features.months import month_end, parse_month
 from serving.access.audit import Actor
 from serving.commands import DB, chosen_models, tell_top
 from serving.database import open_database
-from serving.months.month import MonthList, lists_of, publish_month, run_month, send_all, steps_of_month
+from serving.months.month import MonthList, lists_of, publish_month, run_month, send_all
+from serving.months.steps import STEPS, MonthRun
 from serving.scored.scoring import check_month
 from training.registry.history import os_user
 from training.registry.registry import Registry
 
 SHOWN = 3
+LEFT_OUT = [step.name for step in STEPS if not step.must]
+"""Steps that a month can do without."""
 
 
 @click.argument("month", metavar="YYYY-MM")
 @click.option("--publish", is_flag=True, help="Publish the lists: they never change from then on.")
 @click.option("--despite", default="", metavar="REASON", help="Publish although the monitor says to hold back.")
 @click.option("--by", default=os_user, show_default="you", help="Who publishes.")
+@click.option("--without", multiple=True, type=click.Choice(LEFT_OUT), help="Leave a step out (repeatable).")
 @DB
 @click.option("--lang", type=click.Choice(["zh", "en"]), default="en", show_default=True)
 def _month(
-    console: Console, *, month: str, publish: bool, despite: str, by: str, db: str | None, lang: str
-) -> dict[str, Any]:
-    """Do the month's work: score, explain, recommend, assess, monitor; lists are drafts until published."""
+    console: Console, *, month: str, publish: bool, despite: str, by: str, without: tuple[str, ...], db: str | None,
+    lang: str,
+) -> dict[str, Any]:  # fmt: skip
+    """Do the month's work: effects, lists with reasons, offers and flags, assessment, monitor, mentoring, rest plan.
+
+    Lists are drafts until published. Run again, it changes nothing that people have before them. A step that the
+    histories do not allow (too few months for effects) says so and does not hold up the others.
+    """
     as_of = parse_month(month)
     given = load_histories(console.home)
     check_month(given, as_of)
     models = chosen_models(Registry(console.home), given, risk=None)
     engine = open_database(console.home, db)
-    with console.progress(f"The month {month}", steps_of_month(models)) as advance:
-        cohorts, watched = run_month(given, models, as_of, home=console.home, engine=engine, advance=advance)
-    for each in cohorts:
+    work = MonthRun(given, models, as_of, home=console.home, engine=engine)
+    done = run_month(console, work, language=lang, without=without)
+    for each in work.cohorts:
         tell_top(console, each, given, count=SHOWN, language=lang)
-    console.say(f"\nMonitor: {watched.verdict[lang]}")
+    console.say()
     risks = [model.risk for model in models]
     published: dict[str, int] = {}
     if publish:
@@ -53,7 +62,8 @@ def _month(
     return {
         "as_of": month,
         "lists": [asdict(one) for one in lists],
-        "monitor": {"level": watched.level, "verdict": watched.verdict},
+        "steps": [asdict(one) for one in done],
+        "monitor": {"level": work.watched.level, "verdict": work.watched.verdict} if work.watched else None,
         "published": sorted(published),
         "notices": told,
     }

@@ -1,7 +1,7 @@
 """Past lists rebuilt from the store, to the bit; and the change between two lists split into data, model and policy."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,13 @@ from sqlalchemy.orm import Session
 
 from features.engine import feature_rows
 from features.errors import Refusal
+from features.histories.bases import bases_of
 from features.histories.tables import Histories
 from features.histories.versions import VERSIONS_KEPT, known_digest, stored_versions, under
 from features.months import month_end, month_text
 from features.profile import Profile
 from serving.access.sight import WHOLE
+from serving.months.then import AS_NOW, Then, then_of
 from serving.scored.lists import KEPT_COLUMNS, RUNS_KEPT, contributions_digest, set_aside_value
 from serving.scored.queries import batch_of
 from serving.scored.scoring import Explained, explained, names_needed, rows_of
@@ -50,6 +52,8 @@ class PastList:
     contributions_digest: str
     served: Mapping[str, Any] | None = None
     """By whose word the model served, where it was told."""
+    then: Then = AS_NOW
+    """What of consent and corrections came after the list was made."""
 
     @property
     def name(self) -> str:
@@ -136,9 +140,12 @@ def past_list(session: Session, risk: str, as_of: int, *, run: int | None = None
 def replay(home: Path, past: PastList) -> Replayed:
     """Return the list computed again from the stored histories, the registered model and the profile of its day.
 
-    Raises a Refusal where the histories, the model or the profile of that day are no longer there.
+    Compared are the values as they were scored, with the health data of which there was a basis then; who was
+    corrected since stands in ``past.then``. Where that put a draft into another order, the order of all others is
+    compared. Raises a Refusal where the histories, the model or the profile of that day are no longer there, or where
+    somebody took the past months out too.
     """
-    given = histories_of(home, past)
+    given = _histories_then(home, past)
     again = _explained(given, Registry(home).version(past.risk, past.model_version), past.as_of)
     return Replayed(past, tuple(_differences(past, given, again)))
 
@@ -160,18 +167,47 @@ def change_between(home: Path, older: PastList, newer: PastList) -> Change:
 
 
 def histories_of(home: Path, past: PastList) -> Histories:
-    """Return histories that hold what was known for a list, under its profile; a Refusal where none do."""
+    """Return histories that hold what was known for a list, under its profile and of what may be used now.
+
+    Raises a Refusal where none do.
+    """
+    profile = _needed(past)
+    for found in stored_versions(home, past.histories_version):
+        given = under(found, profile)
+        if known_digest(given, past.as_of) == past.known_digest:
+            return given
+    raise _changed_backwards(past)
+
+
+def _histories_then(home: Path, past: PastList) -> Histories:
+    """The same, with the bases for health data as they were when the list was made."""
+    profile = _needed(past)
+    for found in stored_versions(home, past.histories_version):
+        given = under(found, profile)
+        for each in (given, replace(given, bases=bases_of(past.then.bases))):
+            if known_digest(each, past.as_of) == past.known_digest:
+                return each
+    if past.then.gone:
+        raise Refusal(
+            f"The list {past.name} was made with health data of persons who took their past months out since; without "
+            "it the list can't be rebuilt:",
+            list(past.then.gone),
+            hint="That it is unchanged since it was published is told by its digest: jingxing verify",
+        )
+    raise _changed_backwards(past)
+
+
+def _needed(past: PastList) -> Profile:
     if past.profile is None or past.known_digest is None:
         raise Refusal(
             f"The list {past.name} was stored before lists kept what replaying needs.",
             hint=f"Score it again: jingxing score --as-of {month_text(past.as_of)} --risk {past.risk}",
         )
-    profile = Profile.model_validate(past.profile)
-    for found in stored_versions(home, past.histories_version):
-        given = under(found, profile)
-        if known_digest(given, past.as_of) == past.known_digest:
-            return given
-    raise Refusal(
+    return Profile.model_validate(past.profile)
+
+
+def _changed_backwards(past: PastList) -> Refusal:
+    return Refusal(
         f"The histories that the list {past.name} was made of are no longer there: what the store now holds of "
         f"{month_text(past.as_of)} was changed backwards (rows or postings dated by then were added, or taken out), "
         f"and version {past.histories_version or 'of that day'} is not kept any more.",
@@ -227,6 +263,7 @@ def _of_row(
         people=content[0],
         contributions_digest=content[1],
         served=row.served,
+        then=then_of(session, row),
     )
 
 
@@ -266,7 +303,10 @@ def _differences(past: PastList, given: Histories, again: Explained) -> Iterator
     if len(past.people["officer_id"]) != len(columns["officer_id"]):
         return
     for name in KEPT_COLUMNS:
-        yield from _difference(name, past.people[name], columns[name])
+        listed, rebuilt = past.people[name], columns[name]
+        if name == "rank" and past.then.reordered:
+            listed, rebuilt = _order(past, listed), _order(past, rebuilt)
+        yield from _difference(name, listed, rebuilt)
     contributions = again.contributions
     if past.groups != again.groups or past.contributions_digest != contributions_digest(contributions.tolist()):
         yield Difference("contributions", len(contributions), float("nan"))
@@ -281,9 +321,17 @@ def _difference(name: str, then: Sequence[Any], now: Sequence[Any]) -> Iterator[
         yield Difference(name, len(unlike), float(np.max(away)) if away else float("nan"))
 
 
+def _order(past: PastList, ranks: Sequence[int | None]) -> list[int | None]:
+    """The order among those whom no correction moved; None for who was corrected."""
+    pairs = zip(past.people["officer_id"], ranks, strict=True)
+    kept = [None if officer in past.then.reordered else rank for officer, rank in pairs]
+    place = {rank: number for number, rank in enumerate(sorted(rank for rank in kept if rank is not None), 1)}
+    return [None if rank is None else place[rank] for rank in kept]
+
+
 def _one_by_one(home: Path, older: PastList, newer: PastList) -> Iterator[tuple[str, frozenset[str]]]:
     """The list after each cause has changed; the last is the newer list as it was stored."""
-    given, registry = histories_of(home, newer), Registry(home)
+    given, registry = _histories_then(home, newer), Registry(home)
     old_policy = under(given, _profile(older))
     old_model, new_model = (registry.version(each.risk, each.model_version) for each in (older, newer))
 

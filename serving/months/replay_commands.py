@@ -93,7 +93,21 @@ def _told_again(console: Console, found: Replayed, language: str) -> dict[str, A
     console.say(say("replay_equal", language, name=past.name, model=past.model_version, people=f"{people:,}"))
     if past.served and past.served["forced"]:
         console.say(f"{say('forced_title', language)}: {past.served['reason']}")
-    return {**_header(past), "equal": True, "persons": people, "histories": past.known_digest}
+    _tell_corrected(console, past, language)
+    return {
+        **_header(past),
+        "equal": True,
+        "persons": people,
+        "histories": past.known_digest,
+        "corrected": [{"officer_id": c.officer_id, "cause": c.cause, "on": str(c.on)} for c in past.then.corrected],
+    }
+
+
+def _tell_corrected(console: Console, past: PastList, language: str) -> None:
+    """Whose score was computed anew since, and why: the list says what was scored, the correction stands beside it."""
+    for each in past.then.corrected:
+        cause = say(f"replay_corrected_{each.cause}", language)
+        console.say(f"  {say('replay_corrected', language, id=each.officer_id, day=each.on, cause=cause)}")
 
 
 def _told_change(console: Console, change: Change, language: str) -> dict[str, Any]:

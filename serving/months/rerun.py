@@ -67,6 +67,18 @@ def as_of_now(home: Path, past: PastList, officer_id: str, *, disputed: Collecti
     return _anew(home, past, under(load_histories(home), _profile(past)), officer_id, disputed)
 
 
+def histories_without(given: Histories, home: Path, officer_id: str, disputed: frozenset[str]) -> Histories:
+    """Return the histories without the named records of one officer, every version of them."""
+    gone = _contents(home, officer_id, disputed)
+    events, keys = given.events, given.profile.measure_keys
+    mine = np.flatnonzero(given.officers[events.officer] == officer_id)
+    kept = np.ones(len(events), dtype=bool)
+    for row in mine:
+        content = (keys[events.measure[row]], int(events.occurred[row]), int(events.recorded[row]))
+        kept[row] = content not in gone
+    return replace(given, events=events.take(kept))
+
+
 def record_name(event_id: str | None, measure: str, occurred_on: dt.date) -> str:
     """Return how a record is named in an objection."""
     return event_id or f"{measure}{AT}{occurred_on}"
@@ -77,7 +89,7 @@ def _anew(home: Path, past: PastList, given: Histories, officer_id: str, dispute
     names = names_needed(given.profile, [model])
     rows = rows_of(feature_rows(given, [past.as_of], names=names), past.as_of, model)
     if disputed:
-        reduced = _without(given, home, officer_id, frozenset(disputed))
+        reduced = histories_without(given, home, officer_id, frozenset(disputed))
         alone = rows_of(feature_rows(reduced, [past.as_of], names=names), past.as_of, model)
         rows = _with_row(rows, alone, _place(given, alone, officer_id, past))
     return _score(given, model, rows, _place(given, rows, officer_id, past))
@@ -95,18 +107,6 @@ def _profile(past: PastList) -> Profile:
     if past.profile is None:
         raise Refusal(f"The list {past.name} was stored before lists kept their profile; score it again.")
     return Profile.model_validate(past.profile)
-
-
-def _without(given: Histories, home: Path, officer_id: str, disputed: frozenset[str]) -> Histories:
-    """The histories without the named records of one officer, every version of them."""
-    gone = _contents(home, officer_id, disputed)
-    events, keys = given.events, given.profile.measure_keys
-    mine = np.flatnonzero(given.officers[events.officer] == officer_id)
-    kept = np.ones(len(events), dtype=bool)
-    for row in mine:
-        content = (keys[events.measure[row]], int(events.occurred[row]), int(events.recorded[row]))
-        kept[row] = content not in gone
-    return replace(given, events=events.take(kept))
 
 
 def _contents(home: Path, officer_id: str, disputed: frozenset[str]) -> set[tuple[str, int, int]]:

@@ -4,14 +4,18 @@ from pathlib import Path
 from typing import Any
 
 import click
+from sqlalchemy import select
 
 from features.console import Console, command
+from features.errors import Refusal
+from features.histories.reach import stored_reach
 from features.histories.store import current_version, load_roster
 from features.months import month_end, parse_month
 from serving.access.audit import SYSTEM, record
 from serving.database import open_database, transaction
 from serving.offers.ledger import ingest_ledger, ledger_events, write_ledger
 from serving.offers.raising import raise_offers
+from serving.tables import Batch
 
 DB = click.option(
     "--db", envvar="JINGXING_DB", default=None, metavar="URL", help="The score store (default: SQLite in HOME/var)."
@@ -22,10 +26,14 @@ DB = click.option(
 @DB
 def _offers(console: Console, *, as_of: str, db: str | None) -> dict[str, Any]:
     """Make offers of a month's recommendations and ladders, each with owner and due date; the monthly run does it."""
-    day = month_end(parse_month(as_of))
+    month = parse_month(as_of)
+    stored_reach(console.home).check_months(month)
     profile = load_roster(console.home).profile
     with transaction(open_database(console.home, db)) as session:
-        made = raise_offers(session, profile, day)
+        if session.scalar(select(Batch.id).where(Batch.as_of == month_end(month)).limit(1)) is None:
+            raise Refusal(f"There is no list of {as_of} to make offers from.",
+                          hint=f"First: jingxing score --as-of {as_of}")  # fmt: skip
+        made = raise_offers(session, profile, month_end(month))
     console.say(f"{made.new} new offers, {made.renewed} renewed, {made.lapsed} lapsed.")
     return {"as_of": as_of, **vars(made)}
 

@@ -67,7 +67,7 @@ def decide(session: Session, actor: Actor, decided: Decided) -> Offer:
     Raises a Problem: no such offer, a step that its state does not allow, or somebody took one since.
     """
     if decided.on > dt.date.today():
-        raise Problem(Kind.INVALID, "The day lies in the future. 日期不能晚于今天。")
+        raise Problem(Kind.INVALID, "The day lies in the future. 日期不能晚于今天。", field="on")
     done = {"done_on": decided.on} if decided.step is Step.DONE else {}
     statement = (
         update(Offer)

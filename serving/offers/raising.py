@@ -12,10 +12,11 @@ from features.months import month_end, month_of
 from features.profile import Profile
 from serving.access.audit import SYSTEM, Actor, record
 from serving.assessed.tables import AssessedRow, AssessmentHead
+from serving.decisions.standing import corrected, standing_strongest
 from serving.mentoring.tables import Offer, OfferStep
 from serving.scored.queries import holds
 from serving.tables import Batch, Facts, Reasons, RecommendationRow, Words
-from serving.words import both
+from serving.words import both, same
 
 KINDS = ("training", "rotation", "care", "culture")
 LADDER = "ladder"
@@ -24,6 +25,8 @@ DUE_DAYS = 60
 """Advice on a ladder has time."""
 EVIDENCE = 3
 LIVING = ("proposed", "accepted")
+BY_HAND = same("offer_by_hand")
+"""The reason of an offer that no rule made."""
 AGAIN_AFTER_MONTHS = 6
 """What was declined or done is not offered again for so long."""
 
@@ -82,6 +85,23 @@ def raise_offers(session: Session, profile: Profile, as_of: dt.date) -> Made:
     return found
 
 
+def restate_offers(session: Session, profile: Profile, as_of: dt.date, officer_id: str) -> None:
+    """Let a person's open offers of a month say what its recommendations say now; those without any lapse.
+
+    What was accepted stays until it is done, in the words of now; what somebody offered by hand stays as it is.
+    """
+    rows = _recommended(session, profile, as_of, officer_id=officer_id)
+    proposals = {(each.action, each.purpose): each for each in rows}
+    table = Offer
+    held = select(table).where(table.officer_id == officer_id, table.renewed_on == as_of, table.status.in_(LIVING))
+    for offer in session.scalars(held.where(table.kind.in_(KINDS))).all():
+        now = proposals.get((offer.action, offer.purpose))
+        if now is not None:
+            offer.reason, offer.evidence, offer.opening = now.reason, now.evidence, now.opening
+        elif offer.reason != BY_HAND:
+            _withdraw(session, offer, as_of)
+
+
 def offer_by_hand(
     session: Session,
     actor: Actor,
@@ -100,7 +120,7 @@ def offer_by_hand(
         action=action,
         kind=part.kind,
         label={"zh": part.label.zh, "en": part.label.en},
-        reason=both("offer_by_hand", lambda _: {}),
+        reason=BY_HAND,
         evidence=[],
         opening={"zh": part.opening.zh, "en": part.opening.en} if part.opening else None,
         owner=part.owner,
@@ -114,11 +134,14 @@ def offer_by_hand(
     return row
 
 
-def _recommended(session: Session, profile: Profile, as_of: dt.date) -> Iterator[Proposal]:
+def _recommended(
+    session: Session, profile: Profile, as_of: dt.date, *, officer_id: str | None = None
+) -> Iterator[Proposal]:
     table = RecommendationRow
-    rows = session.scalars(
-        select(table).where(table.as_of == as_of, table.kind.in_(KINDS)).order_by(table.officer_id, table.position)
-    ).all()
+    statement = select(table).where(table.as_of == as_of, table.kind.in_(KINDS))
+    if officer_id is not None:
+        statement = statement.where(table.officer_id == officer_id)
+    rows = session.scalars(statement.order_by(table.officer_id, table.position)).all()
     told = _evidence(session, profile, as_of, rows)
     shared = ("officer_id", "purpose", "action", "kind", "label", "reason", "opening", "owner", "decides", "by_right")
     for row in rows:
@@ -139,11 +162,12 @@ def _evidence(
     wanted = {row.officer_id for row in rows}
     found: dict[tuple[str, str, str], list[Words]] = {}
     for batch in session.scalars(select(Batch).where(Batch.as_of == as_of)):
+        anew = corrected(session, batch)
         statement = select(Reasons.officer_id, Reasons.strongest).where(Reasons.batch_id == batch.id)
         reasons = {
             officer: [
                 {"zh": each["sentence_zh"], "en": each["sentence_en"]}
-                for each in strongest
+                for each in standing_strongest(strongest, anew.get(officer))
                 if each["contribution"] > 0 and holds(each)
             ][:EVIDENCE]
             for officer, strongest in session.execute(statement)
@@ -198,6 +222,14 @@ def _held(session: Session, as_of: dt.date) -> tuple[dict[tuple[str, str, str], 
         elif offer.status in ("declined", "done"):
             recent.add(key)
     return living, recent
+
+
+def _withdraw(session: Session, offer: Offer, as_of: dt.date) -> None:
+    """A proposal ends without a reason that may be told; what was accepted loses the words of the old one."""
+    if offer.status == "proposed":
+        offer.status, offer.version = "lapsed", offer.version + 1
+        session.add(_step(offer, "lapse", as_of, SYSTEM))
+    offer.reason, offer.evidence, offer.opening = same("offer_reason_gone"), [], None
 
 
 def _lapse(session: Session, profile: Profile, as_of: dt.date) -> int:

@@ -7,7 +7,6 @@ from fastapi.responses import Response
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from features.errors import Refusal
 from serving.access import accounts, credentials
 from serving.access.caller import TheCaller, needs
 from serving.access.roles import PERMISSIONS_OF, Permission, Role
@@ -42,12 +41,9 @@ def add(
     officer: Words = "",
 ) -> Response:
     """Add an account and show its first password."""
-    try:
-        scope = tuple(line.strip() for line in units.splitlines() if line.strip())
-        new = accounts.NewAccount(name.strip(), role, scope, officer.strip() or None)
-        secret = accounts.add_account(writing, caller.actor, new)
-    except Refusal as refusal:
-        return _shown(request, writing, language, fault=refusal)
+    scope = tuple(line.strip() for line in units.splitlines() if line.strip())
+    new = accounts.NewAccount(name.strip(), role, scope, officer.strip() or None)
+    secret = accounts.add_account(writing, caller.actor, new)
     return _shown(request, writing, language, secret=secret, of=new.name)
 
 
@@ -63,7 +59,7 @@ def reset(request: Request, account_id: int, caller: TheCaller, writing: Writing
 def close(request: Request, account_id: int, caller: TheCaller, writing: Writing, language: Reader) -> Response:
     """Close an account: its sign-ins and tokens end at once."""
     if account_id == caller.account_id:
-        return _shown(request, writing, language, fault=Refusal(OWN))
+        raise Problem(Kind.INVALID, OWN)
     accounts.disable(writing, caller.actor, _account(writing, account_id).name)
     return _shown(request, writing, language)
 
@@ -81,22 +77,14 @@ def add_token(
 ) -> Response:
     """Make a token of an account and show it."""
     name = _account(writing, account_id).name
-    try:
-        secret = credentials.add_token(
-            writing, caller.actor, name, label=label, days=days, permissions=permission or ()
-        )
-    except Refusal as refusal:
-        return _shown(request, writing, language, fault=refusal)
+    secret = credentials.add_token(writing, caller.actor, name, label=label, days=days, permissions=permission or ())
     return _shown(request, writing, language, secret=secret, of=name, token=True)
 
 
 @router.post("/tokens/{token_id}/revoke", dependencies=MANAGE)
 def revoke(request: Request, token_id: int, caller: TheCaller, writing: Writing, language: Reader) -> Response:
     """End a token at once."""
-    try:
-        credentials.revoke(writing, caller.actor, token_id)
-    except Refusal as refusal:
-        return _shown(request, writing, language, fault=refusal)
+    credentials.revoke(writing, caller.actor, token_id)
     return _shown(request, writing, language)
 
 
@@ -112,12 +100,11 @@ def _shown(
     session: Session,
     language: str,
     *,
-    fault: Refusal | None = None,
     secret: str = "",
     of: str = "",
     token: bool = False,
 ) -> Response:
-    """The page with what was just made or refused."""
+    """The page with what was just made."""
     session.flush()
     tokens: dict[int, list[Token]] = {}
     for each in session.scalars(select(Token).where(Token.revoked_at.is_(None)).order_by(Token.id)):
@@ -127,9 +114,8 @@ def _shown(
         "tokens": tokens,
         "roles": list(Role),
         "permissions_of": {role.value: sorted(PERMISSIONS_OF[role] - {Permission.OPEN}) for role in Role},
-        "fault": " ".join(part for part in (fault.what, *fault.problems) if part) if fault else "",
         "secret": secret,
         "of": of,
         "token": token,
     }
-    return page(request, "accounts.html", language, status=Kind.INVALID.status if fault else 200, **values)
+    return page(request, "accounts.html", language, **values)

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from serving.access.caller import TheCaller, needs
-from serving.access.roles import Permission
+from serving.access.roles import SCOPE_OF, Permission, Reach
 from serving.answers.problems import Kind, Problem
 from serving.api.assessment import SMALL, head_or_problem, opened_or_problem, report_or_problem
 from serving.assessed import reading
@@ -33,14 +33,20 @@ def cockpit_page(
     language: Reader,
     as_of: AsOf,
     unit: str | None = None,
+    force: bool = False,
 ) -> Response:
-    """Show the force, or a unit with its persons: the three dimensions against peers, and twelve months."""
-    unit = unit or None
+    """Show the force, or a unit with its persons: the three dimensions against peers, and twelve months.
+
+    Who answers for units begins at these; ``force`` shows the figures of all beside, and no list of one's own.
+    """
     head = reading.head_of(database, as_of)
     if head is None and as_of is None:
         return empty_page(request, language)
     head = head_or_problem(database, as_of)
     names = reading.units_of(database, caller.sight, head)
+    of_units = SCOPE_OF[caller.role] is Reach.UNITS
+    own = of_units and not force and not unit
+    unit = unit or (names[0] if own and len(names) == 1 else None)
     rows = reading.standings_of(database, caller.sight, head, [unit] if unit else ["", *names[:MOST]])
     members = reading.members_of(database, caller.sight, head, unit) if unit else []
     if unit and not members:
@@ -52,6 +58,9 @@ def cockpit_page(
         database=database,
         head=head,
         unit=unit or "",
+        mine=own and not unit,
+        of_units=of_units,
+        listed=not of_units or not force,
         own={row["score"]: row for row in rows if row["unit"] == (unit or "")},
         most=MOST,
         history=reading.rows_of(database, caller.sight, head, "unit_months", unit=unit or ""),
@@ -60,7 +69,7 @@ def cockpit_page(
         members=members,
         warned=reading.how_many(database, caller.sight, head, "warnings", unit=unit or None),
         objections=counts(database, since=a_year_ago(), purposes=("development",)),
-        posts=_by_post(reading.rows_of(database, caller.sight, head, "force_months")) if not unit else {},
+        posts=_by_post(reading.rows_of(database, caller.sight, head, "force_months")) if not unit and not own else {},
     )
 
 

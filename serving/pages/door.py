@@ -7,17 +7,20 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from features.errors import Refusal
-from serving.access import accounts, credentials
+from serving.access import credentials, signing_in
 from serving.access.caller import COOKIE, TheCaller, needs, same_site
+from serving.access.passwords import WrongPassword
 from serving.access.roles import Permission
 from serving.access.tables import Account
-from serving.answers.problems import Kind
+from serving.answers.problems import Kind, Problem
 from serving.pages.frame import PASSWORD, SIGN_IN, Reader, page
-from serving.sessions import Writing
+from serving.sessions import Turn, Writing
+
+UNLIKE = "The new password was not repeated alike. 两次输入的新密码不一致。"
 
 router = APIRouter(include_in_schema=False)
 OPEN = [needs(Permission.OPEN)]
-Words = Annotated[str, Form(max_length=1000)]
+Words = Annotated[str, Form(max_length=1000, pattern=r"^[^\x00]*$")]
 
 
 @router.get(SIGN_IN, dependencies=OPEN)
@@ -30,7 +33,7 @@ def sign_in_page(request: Request, language: Reader, wanted: Annotated[str, Quer
 def sign_in(
     request: Request,
     language: Reader,
-    writing: Writing,
+    _turn: Turn,
     name: Words,
     password: Words,
     wanted: Annotated[str, Form(alias="next", max_length=2000)] = "/",
@@ -38,7 +41,7 @@ def sign_in(
     """Sign in, or say that it did not work: never which of the two was wrong."""
     same_site(request)
     address = request.client.host if request.client else ""
-    found = accounts.sign_in(writing, name, password, address=address)
+    found = signing_in.sign_in(request.app.state.engine, name, password, address=address)
     if found.account is None:
         kind = Kind.TOO_MANY if found.wait_seconds else Kind.SIGN_IN
         answer: Response = page(
@@ -48,8 +51,7 @@ def sign_in(
         if found.wait_seconds:
             answer.headers["Retry-After"] = str(found.wait_seconds)
         return answer
-    secret = credentials.begin(writing, found.account)
-    return entered(request, found.account, secret, wanted)
+    return entered(request, found.account, found.secret, wanted)
 
 
 @router.post("/sign-out", dependencies=OPEN)
@@ -64,22 +66,21 @@ def sign_out(request: Request, writing: Writing) -> Response:
 @router.get(PASSWORD, dependencies=OPEN)
 def password_page(request: Request, _caller: TheCaller, language: Reader) -> Response:
     """Ask for a new password."""
-    return page(request, "password.html", language, fault="")
+    return page(request, "password.html", language)
 
 
 @router.post(PASSWORD, dependencies=OPEN)
-def change_password(
-    request: Request, caller: TheCaller, language: Reader, writing: Writing, old: Words, new: Words, again: Words
-) -> Response:
+def change_password(request: Request, caller: TheCaller, _turn: Turn, old: Words, new: Words, again: Words) -> Response:
     """Change the password: every other sign-in of the account ends, this one goes on."""
-    account = writing.get_one(Account, caller.account_id)
+    if new != again:
+        raise Problem(Kind.INVALID, UNLIKE, field="again")
     try:
-        if new != again:
-            raise Refusal("The new password was not repeated alike. 两次输入的新密码不一致。")
-        accounts.change_password(writing, account, old=old, new=new)
+        found = signing_in.change_password(request.app.state.engine, caller.actor.name, old=old, new=new)
     except Refusal as refusal:
-        return page(request, "password.html", language, status=Kind.INVALID.status, fault=refusal.what)
-    return entered(request, account, credentials.begin(writing, account), "/")
+        wrong = "old" if isinstance(refusal, WrongPassword) else "new"
+        raise Problem(Kind.INVALID, refusal.what, field=wrong) from None
+    assert found.account is not None
+    return entered(request, found.account, found.secret, "/")
 
 
 def local(wanted: str) -> str:

@@ -22,7 +22,7 @@ Size = Literal["wide", "narrow"]
 NOTHING = "No effect has been told for this month. 该月尚无成效估计。"
 
 router = APIRouter(include_in_schema=False)
-SEEN = [needs(Permission.SEE_UNITS)]
+SEEN = [needs(Permission.SEE_EFFECTS)]
 
 
 @router.get("/effects", dependencies=SEEN)

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from serving import words
 from serving.access.caller import Caller
-from serving.access.roles import Permission
+from serving.access.roles import Permission, Role
 from serving.answers.problems import Kind
 
 Language = Literal["zh", "en"]
@@ -66,7 +66,7 @@ NAVIGATION = (
     ),
     Place("/rest", "nav_rest", _P.SEE_REST_PLANS, r"/rest.*"),
     Place("/mentorships", "nav_mentoring", _P.SEE_MENTORING, r"/mentorships.*"),
-    Place("/effects", "nav_effects", _P.SEE_UNITS, r"/effects.*"),
+    Place("/effects", "nav_effects", _P.SEE_EFFECTS, r"/effects.*"),
     Place("/offers", "nav_offers", _P.SEE_RECOMMENDATIONS, r"/offers.*"),
     Place("/stars", "nav_stars", _P.SEE_STARS, r"/stars", "footer_assessed"),
     Place("/arrivals", "nav_arrivals", _P.SEE_DATA, r"/arrivals.*"),
@@ -79,6 +79,8 @@ NAVIGATION = (
 )
 """The navigation, in its order: a role sees the places that it may open, and begins at the first of them."""
 SIGN_IN, PASSWORD = "/sign-in", "/password"
+OPERATORS = (Role.ADMIN, Role.DATA_SCIENTIST)
+"""Roles that are told which command to run; others are told whom to ask."""
 
 
 def language_of(request: Request, lang: Language | None = None) -> Language:
@@ -124,7 +126,7 @@ def home_of(request: Request, caller: Caller | None) -> str:
         return SIGN_IN + query
     if caller.must_change:
         return PASSWORD + query
-    return next(place.path for place in NAVIGATION if place.permission in caller.permissions) + query
+    return _open_to(caller)[0].path + query
 
 
 def problem_page(request: Request, kind: Kind, detail: str) -> Response:
@@ -137,18 +139,38 @@ def problem_page(request: Request, kind: Kind, detail: str) -> Response:
     asked = request.query_params.get("lang") or request.cookies.get(COOKIE)
     language = "en" if asked == "en" else "zh"
     told = words.one_language(detail, language) or words.say("problem_detail", language)
-    return page(request, "problem.html", language, status=kind.status, title=kind.title(language), detail=told)
+    caller: Caller | None = getattr(request.state, "caller", None)
+    home = next(iter(_open_to(caller)), None) if caller and not caller.must_change else None
+    return page(
+        request,
+        "problem.html",
+        language,
+        status=kind.status,
+        title=kind.title(language),
+        detail=told,
+        home=home,
+        lost=getattr(request.state, "lost", []),
+    )
 
 
 def _door(request: Request) -> dict[str, Any]:
     """Who reads, and which places are open to them."""
     caller: Caller | None = getattr(request.state, "caller", None)
-    may = caller.permissions if caller and not caller.must_change else frozenset({Permission.OPEN})
     return {
         "caller": caller,
         "csrf": caller.csrf if caller else "",
-        "navigation": [place for place in NAVIGATION if place.permission in may],
+        "navigation": _open_to(caller),
         "place": next((place for place in NAVIGATION if place.holds(request.url.path)), None),
-        "may": may,
+        "may": _may(caller),
+        "operator": caller is not None and caller.role in OPERATORS,
         "Permission": Permission,
     }
+
+
+def _open_to(caller: Caller | None) -> list[Place]:
+    """The places of the navigation that a caller may open, in its order."""
+    return [place for place in NAVIGATION if place.permission in _may(caller)]
+
+
+def _may(caller: Caller | None) -> frozenset[Permission]:
+    return caller.permissions if caller and not caller.must_change else frozenset({Permission.OPEN})

@@ -9,7 +9,7 @@ from serving.access.audit import faults
 from serving.access.caller import needs
 from serving.access.roles import Permission, Role
 from serving.access.tables import AuditHead
-from serving.access.trail import Wanted, actions, how_many, trail
+from serving.access.trail import Wanted, actions, details_shown, how_many, trail
 from serving.pages.codes import DONE
 from serving.pages.frame import Reader, page
 from serving.sessions import Database
@@ -20,7 +20,8 @@ KNOWN = frozenset({*Role, "system"})
 
 router = APIRouter(include_in_schema=False)
 Filter = Annotated[str, Query(max_length=300, pattern=r"^[^\x00]*$")]
-Day = Annotated[str, Query(pattern=r"^(\d{4}-\d{2}-\d{2})?$")]
+DAY = r"^(\d{4}-\d{2}-\d{2})?$"
+Day = Annotated[str, Query(pattern=DAY)]
 
 
 @router.get("/log", dependencies=[needs(Permission.SEE_AUDIT)])
@@ -35,16 +36,22 @@ def log_page(
     subject: Filter = "",
     since: Day = "",
     until: Day = "",
+    first: Annotated[str, Query(alias="from", pattern=DAY)] = "",
+    last: Annotated[str, Query(alias="to", pattern=DAY)] = "",
 ) -> Response:
-    """Show the rows of the log, the newest first; with ``verify`` every row is checked against the chain."""
-    wanted = Wanted(actor, action, subject, since, until)
+    """Show the rows of the log, the newest first; with ``verify`` every row is checked against the chain.
+
+    ``from`` and ``to`` mean the same as ``since`` and ``until``.
+    """
+    wanted = Wanted(actor.strip(), action, subject.strip(), since or first, until or last)
     rows = trail(database, wanted, before=before, limit=SHOWN + 1)
     head = database.get(AuditHead, 1)
     return page(
         request,
         "log.html",
         language,
-        rows=rows[:SHOWN],
+        rows=[(row, *details_shown(row)) for row in rows[:SHOWN]],
+        found=how_many(database, wanted),
         did=lambda action: say(DONE[action], language) if action in DONE else action,
         role=lambda role: (
             say("role_system" if role == "system" else f"role_{role}", language) if role in KNOWN else role

@@ -14,9 +14,10 @@ from serving.mentoring import lifecycle
 from serving.mentoring.fit import PARTS
 from serving.mentoring.lifecycle import Decided, Outcome, Step
 from serving.mentoring.proposals import propose
-from serving.mentoring.reading import newest_round, pair_seen, pairs_seen, unmatched_seen, whole_force
+from serving.mentoring.reading import Pair, newest_round, pair_seen, pairs_seen, unmatched_seen, whole_force
 from serving.pages.frame import Reader, page
 from serving.sessions import Database, Writing, as_of_of
+from serving.words import joined, say
 
 PLACE = "/mentorships"
 OPEN = ("proposed", "offered", "accepted", "running")
@@ -31,7 +32,7 @@ STATUS_WORDS = {
 }  # fmt: skip
 STEP_WORDS = {
     "propose": "pair_step_propose", "withdraw": "pair_step_withdraw", "offer": "pair_step_offer",
-    "accept": "pair_step_accept", "refuse": "pair_step_refuse", "start": "pair_step_start",
+    "agree": "pair_step_agree", "accept": "pair_step_accept", "refuse": "pair_step_refuse", "start": "pair_step_start",
     "check_in": "pair_step_check_in", "end": "pair_step_end",
 }  # fmt: skip
 OUTCOME_WORDS = {
@@ -64,6 +65,8 @@ def mentoring_page(request: Request, caller: TheCaller, database: Database, lang
         due=sum(pair.row.next_check_in is not None and pair.row.next_check_in <= today for pair in pairs),
         one_more=made.one_more if made and whole_force(caller.sight) else [],
         label=_labels(made.labels if made else {}, language),
+        whole=whole_force(caller.sight),
+        odd=lambda pair: joined([say(key, language) for key in _odd(pair)], language),
         may_decide=Permission.DECIDE_MENTORING in caller.permissions,
         today=today,
         parts=[(name, PART_WORDS[name]) for name in PARTS],
@@ -118,6 +121,18 @@ def decide(
     return RedirectResponse(f"{PLACE}#pair-{mentorship_id}", status_code=303)
 
 
+ODD = {"same_post": (1.0, "odd_post"), "strengths": (0.2, "odd_strengths"), "tenure_gap": (0.5, "odd_gap")}
+"""Parts of a fit below which a pair looks odd, and how that is said."""
+BESIDES = {"near": (1.0, "odd_unit"), "shared_shifts": (0.3, "odd_shifts")}
+"""Said only beside something odd."""
+
+
+def _odd(pair: Pair) -> list[str]:
+    """What of a pair needs explaining; nothing where the pair is as one would expect."""
+    found = [word for name, (least, word) in ODD.items() if pair.parts and pair.parts[name] < least]
+    return found + [word for name, (least, word) in BESIDES.items() if found and pair.parts[name] < least]
+
+
 def day_of(text: str) -> dt.date:
     """Return the day of a form; today where the field was left empty."""
     if not text:
@@ -125,7 +140,7 @@ def day_of(text: str) -> dt.date:
     try:
         return dt.date.fromisoformat(text)
     except ValueError:
-        raise Problem(Kind.INVALID, "A day is written YYYY-MM-DD. 日期格式为 YYYY-MM-DD。") from None
+        raise Problem(Kind.INVALID, "A day is written YYYY-MM-DD. 日期格式为 YYYY-MM-DD。", field="on") from None
 
 
 def _labels(labels: dict[str, Any], language: str) -> Any:

@@ -9,24 +9,28 @@ from sqlalchemy.orm import Session
 
 from features.profile import Profile
 from serving import charts
-from serving.access.caller import Caller, TheCaller, needs
+from serving.access.caller import TheCaller, needs
 from serving.access.looking import who_looked
 from serving.access.roles import Permission
 from serving.access.sight import Sight
 from serving.answers.problems import Kind, Problem
 from serving.api.objections import NO_NUL, NewObjection, RecordName, contested
 from serving.assessed import reading
+from serving.assessed.letters import letter_agreed
 from serving.decisions import consents, help, objections, reruns, rescored
 from serving.decisions.held import Held, held_of
 from serving.decisions.objections import LONGEST, SHORTEST, Against
 from serving.decisions.standing import corrected
+from serving.mentoring.reading import own_pairs
 from serving.offers.life import offers_seen
 from serving.pages.codes import CODES, key_of
 from serving.pages.frame import Reader, page
+from serving.pages.mentoring import STATUS_WORDS
+from serving.pages.my_answers import MINE
+from serving.pages.my_answers import own_of as _own
 from serving.scored import queries
 from serving.sessions import Database, Writing
 
-MINE = "/my-record"
 Size = Literal["wide", "narrow"]
 SHOWN = 400
 """So many records of a measure are shown on a page."""
@@ -64,6 +68,9 @@ def my_record(
         looked=who_looked(database, (own, caller.sight.pseudonym(own))),
         asked=help.requests_of(database, own),
         offers=offers_seen(database, caller.sight, status=("proposed", "accepted"), officer_id=own),
+        pairs=own_pairs(database, own),
+        pair_words=STATUS_WORDS,
+        letter=letter_agreed(database, own),
         kinds=list(help.Wanted),
         days=held.profile.settings.policy.objection_days,
         done=done if done in DONE else "",
@@ -173,13 +180,6 @@ def consent(
     return _back("withdrawn")
 
 
-def _own(caller: Caller) -> str:
-    own = caller.sight.officer_id
-    if own is None:
-        raise Problem(Kind.NOT_FOUND, "This account belongs to no record. 此账号未关联本人档案。")
-    return own
-
-
 def _back(done: str) -> Response:
     return RedirectResponse(f"{MINE}?done={done}#done", status_code=303)
 
@@ -210,7 +210,10 @@ def _register(held: Held) -> bool:
 def _unit_of(profile: Profile, language: str) -> Any:
     def unit(key: str) -> str:
         text = profile.measures[key].unit
-        return text.get(language) if text else ""
+        told = text.get(language) if text else ""
+        return (
+            "" if profile.label(key, language).lower().endswith(told.lower()) else told
+        )  # not "Complaints complaints"
 
     return unit
 

@@ -1,5 +1,6 @@
 """The notice: what is processed, why, on what basis, for how long, and one's rights. Open to anyone, about nobody."""
 
+import functools
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -24,7 +25,7 @@ def notice_page(request: Request, language: Reader) -> Response:
     try:
         profile = stored_profile(request.app.state.home)
     except Refusal:  # nothing was ingested yet: the profile that would be used
-        profile = load_profile("gongan")
+        profile = _usual()
     return page(
         request,
         "notice.html",
@@ -37,6 +38,12 @@ def notice_page(request: Request, language: Reader) -> Response:
         register=profile.settings.sensitive_basis == "organisation",
         policy=profile.settings.policy,
     )
+
+
+@functools.cache
+def _usual() -> Profile:
+    """The standard profile, read once: reading it takes some hundred milliseconds, and anyone may ask."""
+    return load_profile("gongan")
 
 
 def _by_dimension(profile: Profile, language: str) -> list[tuple[str, list[str]]]:

@@ -5,7 +5,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Path, Request
 from fastapi.responses import RedirectResponse, Response
-from sqlalchemy.orm import Session
 
 from features.errors import Refusal
 from features.histories.store import stored_profile
@@ -16,10 +15,11 @@ from serving.api.objections import NO_NUL, decided
 from serving.decisions import help, objections, reruns
 from serving.decisions.held import Record, held_of
 from serving.decisions.objections import LONGEST, SHORTEST, Decided, Outcome
-from serving.decisions.tables import HelpRequest, Objection
+from serving.decisions.tables import Objection
 from serving.pages.codes import key_of
 from serving.pages.frame import Reader, page
 from serving.sessions import Database, Writing
+from serving.words import one_language
 
 OBJECTIONS = "/objections"
 ANSWERED = 50
@@ -40,7 +40,8 @@ def objections_page(request: Request, caller: TheCaller, database: Database, lan
         "objections.html",
         language,
         code=key_of,
-        asked=_waiting(database, caller),
+        asked=help.waiting(database) if hears(caller) else [],
+        answered=help.answered(database) if hears(caller) else [],
         open=[row for row in found if row.status == objections.OPEN],
         ended=[row for row in found if row.status != objections.OPEN][:ANSWERED],
         counts=objections.counts(database, purposes=caller.sight.purposes),
@@ -69,7 +70,7 @@ def objection_page(
         before=reruns.scores_seen(database, caller.sight, row.before, officer_id=row.officer_id),
         without=reruns.scores_seen(database, caller.sight, row.without, officer_id=row.officer_id),
         label=lambda key: profile.label(key, language),
-        barred=objections.why_not(database, caller.actor, caller.sight, row),
+        barred=one_language(objections.why_not(database, caller.actor, caller.sight, row) or "", language),
         outcomes=list(Outcome),
         today=dt.datetime.now(dt.UTC).date(),
     )
@@ -92,19 +93,15 @@ def decide(
 @router.post("/help/{request_id}", dependencies=[needs(Permission.REVIEW)])
 def answer_help(request_id: Number, caller: TheCaller, writing: Writing, answer: Words) -> Response:
     """Write what was agreed with somebody who asked for help."""
-    if not _hears(caller):
+    if not hears(caller):
         raise Problem(Kind.FORBIDDEN, "Requests for help are answered by wellness officers. 求助由健康护航专员答复。")
     help.answer_help(writing, caller.actor, request_id, answer)
-    return RedirectResponse(OBJECTIONS, status_code=303)
+    return RedirectResponse(f"{OBJECTIONS}#answered", status_code=303)
 
 
-def _hears(caller: Caller) -> bool:
-    """Whether the caller sees wellness at all: a request for help is health data."""
+def hears(caller: Caller) -> bool:
+    """Return whether the caller sees wellness at all: a request for help is health data."""
     return Field.HEALTH in caller.sight.fields("wellness") and not caller.sight.pseudonymous
-
-
-def _waiting(database: Session, caller: Caller) -> list[HelpRequest]:
-    return list(help.waiting(database)) if _hears(caller) else []
 
 
 def _records(request: Request, row: Objection) -> list[Record]:

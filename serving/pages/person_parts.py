@@ -14,12 +14,17 @@ from serving.access.roles import Field, Permission
 from serving.access.sight import Sight
 from serving.assessed import reading
 from serving.decisions.flags import flag_of
+from serving.decisions.help import requests_of
 from serving.decisions.publishing import published_of
 from serving.decisions.reviews import reviews_of
 from serving.decisions.seen import feedback_rows, flags_seen
 from serving.decisions.tables import Flag, Published, Review
+from serving.offers.standing import help_standing
 from serving.pages.assessed_frame import signed
+from serving.pages.codes import key_of
+from serving.pages.objections import hears
 from serving.persons.first_words import first_words
+from serving.persons.heights import falls_from_height
 from serving.persons.seen import Known, Seen, number_of
 from serving.persons.timeline import LANES, Happened, timeline
 from serving.scored.queries import PersonRisk, holds
@@ -27,6 +32,18 @@ from serving.tables import ProfileRow, RecommendationRow
 
 HELP = "action"
 FOLLOWED = 5
+STANDING_WORDS = {
+    "pair": {
+        "offered": "pair_offered", "accepted": "pair_accepted", "running": "pair_running", "refused": "pair_refused",
+        "ended": "pair_ended",
+    },
+    "rest": {"confirmed": "rest_confirmed", "taken": "rest_taken", "declined": "rest_declined"},
+    "offer": {
+        "proposed": "offer_proposed", "accepted": "offer_accepted", "declined": "offer_declined", "done": "offer_done",
+        "lapsed": "offer_lapsed",
+    },
+}  # fmt: skip
+"""Kind of help -> its state -> how that is said."""
 SCORES = ("workload", "quality", "satisfaction")
 
 
@@ -61,6 +78,7 @@ def parts(
     happened = timeline(home, number, month_of(facts.as_of), sight=sight)
     return {
         "happened": happened,
+        "told_events": not sight.pseudonymous,
         "lane_words": LANES,
         "with_health": Field.HEALTH in sight.fields("wellness"),
         "reviewed": {
@@ -69,6 +87,13 @@ def parts(
         "words": _words(sight, found, offers, profile),
         "action_names": {key: action["label"] for key, action in (profile or {}).get("actions", {}).items()},
         "signed": signed,
+        "falls": {
+            risk for each in found if falls_from_height(profile, risk := each.batch.risk, each.reasons.strongest)
+        },
+        "standing": help_standing(database, sight, number),
+        "standing_words": STANDING_WORDS,
+        "asked": requests_of(database, number) if hears(caller) else [],
+        "code": key_of,
         "report": _report(database, caller, number, facts.as_of),
     }
 

@@ -9,10 +9,9 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.orm import Session
 
-from features.errors import Refusal
 from features.histories.store import stored_profile
 from features.months import month_end, parse_month
-from serving.access.caller import Caller, TheCaller, needs
+from serving.access.caller import TheCaller, needs
 from serving.access.roles import Permission
 from serving.access.sight import Sight
 from serving.answers.problems import Kind, Problem
@@ -47,12 +46,6 @@ router = APIRouter(prefix="/rest", include_in_schema=False)
 @router.get("", dependencies=[needs(Permission.SEE_REST_PLANS)])
 def rest_plans_page(request: Request, database: Database, caller: TheCaller, language: Reader) -> Response:
     """Show the plans, and for who may make one what to ask for."""
-    return _plans_page(request, database, caller, language)
-
-
-def _plans_page(
-    request: Request, database: Session, caller: Caller, language: Language, fault: Refusal | None = None
-) -> Response:
     rests = _rest_actions(request)
     risks = [risk for action in rests.values() for risk in action.risks]
     months = sorted(
@@ -62,7 +55,6 @@ def _plans_page(
         request,
         "rest.html",
         language,
-        status=Kind.INVALID.status if fault else 200,
         plans=reading.plans(database, caller.sight),
         last_day=lambda plan: calendar_of(plan).last_day,
         full=reading.sees_health(caller.sight),
@@ -70,7 +62,6 @@ def _plans_page(
         kinds=[(key, action.label.get(language)) for key, action in rests.items()],
         states=STATES,
         longest=LONGEST,
-        fault=fault,
     )
 
 
@@ -78,39 +69,44 @@ def _plans_page(
 def make(
     request: Request,
     caller: TheCaller,
-    language: Reader,
     as_of: Key,
     quota: Number,
     weeks: Annotated[int, Form(ge=1, le=LONGEST)] = 8,
     kind: Annotated[list[Key], Form()] = [],  # noqa: B006 - FastAPI copies it
     places: Annotated[list[Key], Form()] = [],  # noqa: B006
-    closed_first: Annotated[dt.date | str, Form()] = "",
-    closed_last: Annotated[dt.date | str, Form()] = "",
+    closed_first: Key = "",
+    closed_last: Key = "",
     closed_unit: Key = "",
     postpone: Annotated[bool, Form()] = False,
 ) -> Response:
     """Make a plan and go to it; what was wrong about the request is said on the form."""
-    engine = request.app.state.engine
-    try:
-        wanted = PlanRequest(
-            as_of=month_end(parse_month(as_of[:7])),
-            quota=quota,
-            places={key: int(count) for key, count in zip(kind, places, strict=False) if count.strip().isdigit()},
-            weeks=weeks,
-            blackouts=_blackouts(closed_first, closed_last, closed_unit),
-            rights_first=postpone,
-        )
-        plan_id, _ = lifecycle.make_plan(engine, request.app.state.home, caller.actor, wanted)
-    except Refusal as refusal:
-        with transaction(engine, writes=False) as session:
-            return _plans_page(request, session, caller, language, refusal)
+    wanted = PlanRequest(
+        as_of=month_end(parse_month(as_of[:7])),
+        quota=quota,
+        places={key: int(count) for key, count in zip(kind, places, strict=False) if count.strip().isdigit()},
+        weeks=weeks,
+        blackouts=_blackouts(closed_first, closed_last, closed_unit),
+        rights_first=postpone,
+    )
+    plan_id, _ = lifecycle.make_plan(request.app.state.engine, request.app.state.home, caller.actor, wanted)
     return RedirectResponse(f"/rest/{plan_id}", status_code=303)
 
 
-def _blackouts(first: dt.date | str, last: dt.date | str, unit: str) -> tuple[Blackout, ...]:
-    if not isinstance(first, dt.date):
+def _blackouts(first: str, last: str, unit: str) -> tuple[Blackout, ...]:
+    """The days on which nobody of a unit rests; without a last day it is the first alone."""
+    if not first:
         return ()
-    return (Blackout(first, last if isinstance(last, dt.date) else first, unit.strip() or None),)
+    begins, ends = (_day(text, field) for text, field in ((first, "closed_first"), (last or first, "closed_last")))
+    if ends < begins:
+        raise Problem(Kind.INVALID, "The last day lies before the first. 结束日早于开始日。", field="closed_last")
+    return (Blackout(begins, ends, unit.strip() or None),)
+
+
+def _day(text: str, field: str) -> dt.date:
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise Problem(Kind.INVALID, "A day is written YYYY-MM-DD. 日期格式为 YYYY-MM-DD。", field=field) from None
 
 
 @router.get("/{plan_id}", dependencies=[needs(Permission.SEE_REST_PLANS)])

@@ -40,18 +40,20 @@ async def what_if_answer(
 ) -> Response:
     """Show the scores with these levers pulled."""
     form = await request.form()
-    less = {key.removeprefix("less-"): _amount(str(value)) for key, value in form.items() if key.startswith("less-")}
+    less = {
+        key.removeprefix("less-"): _amount(key, str(value)) for key, value in form.items() if key.startswith("less-")
+    }
     asked = asked_of(request, database, caller, officer_id, as_of, risk=None, less=less)
     return _shown(request, language, officer_id, asked, less=less)
 
 
-def _amount(text: str) -> float:
+def _amount(lever: str, text: str) -> float:
     try:
         amount = float(text or "0")
     except ValueError:
         amount = float("nan")
     if not 0 <= amount < 1e6:
-        raise Problem(Kind.INVALID, "Write how much less as a number. 请填写数字。")
+        raise Problem(Kind.INVALID, "Write how much less as a number. 请填写数字。", field=lever)
     return amount
 
 

@@ -42,7 +42,7 @@ class PlanRequest:
 
     def __post_init__(self) -> None:
         if self.as_of != month_end(month_of(self.as_of)):
-            raise Refusal("An as-of is the last day of a month.")
+            raise Refusal("An as-of is the last day of a month. 基准日须为月末。")
         if not 1 <= self.weeks <= LONGEST:
             raise Refusal(f"A plan has 1 to {LONGEST} weeks. 计划为 1 至 {LONGEST} 周。")
         if (self.quota or 0) < 0 or any(places < 0 for places in self.places.values()):
@@ -70,7 +70,9 @@ class Asked:
     rights_first: bool
     posts: Mapping[str, Mapping[str, str]]
     read_at: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
-    """When the entries of other plans were read: what was confirmed later is not in it."""
+    """When the entries of other plans were read."""
+    beside: tuple[int, ...] = ()
+    """The confirmed plans that were there before these were read: what was confirmed since may not be in it."""
 
     @property
     def there(self) -> Staff:
@@ -92,7 +94,7 @@ def asked(engine: Engine, home: Path, request: PlanRequest) -> Asked:
     profile, calendar = stored_profile(home), request.calendar
     kinds = kinds_of(profile, people=len(now), weeks=request.weeks, places=request.places)
     with transaction(engine, writes=False) as session:
-        others = running(session, calendar)
+        beside, others = confirmed(session), running(session, calendar)  # in this order: see Asked.beside
         found = wishes_of(session, now, kinds)
         found = found.only(_not_granted(found, now.officer_id.tolist(), kinds, others))
     granted = [kind.places for kind in kinds if kind.risk and kind.places is not None]
@@ -110,6 +112,7 @@ def asked(engine: Engine, home: Path, request: PlanRequest) -> Asked:
         pin=np.full(len(found), -1),
         rights_first=request.rights_first,
         posts=labels,
+        beside=beside,
     )
 
 
@@ -138,10 +141,18 @@ def asked_again(session: Session, plan_id: int, *, rights_first: bool = False) -
         wait=_numbers([row.wait_months for row in rows]),
     )
     pin = np.array([-1 if row.pin is None else row.pin for row in rows], dtype=np.int64)
-    others = running(session, calendar, besides=plan_id)
+    beside, others = confirmed(session), running(session, calendar, besides=plan_id)
     free = _not_granted(wishes, staff.officer_id.tolist(), kinds, others)
     wishes, pin = wishes.only(free), pin[free]
-    return plan, Asked(calendar, kinds, plan.quota, plan.slack, staff, others, wishes, pin, rights_first, plan.posts)
+    found = Asked(
+        calendar, kinds, plan.quota, plan.slack, staff, others, wishes, pin, rights_first, plan.posts, beside=beside
+    )
+    return plan, found
+
+
+def confirmed(session: Session) -> tuple[int, ...]:
+    """Return the numbers of the plans that are confirmed."""
+    return tuple(session.scalars(select(RestPlan.id).where(RestPlan.state == "confirmed").order_by(RestPlan.id)))
 
 
 def calendar_of(plan: RestPlan) -> Calendar:
@@ -186,7 +197,7 @@ def _standing(engine: Engine, home: Path, as_of: dt.date) -> Standing:
         return kept
     found, _ = read_standing(home, as_of)
     if not len(found):
-        raise Refusal(f"Nobody is on the roster at the end of {as_of:%Y-%m}.")
+        raise Refusal(f"Nobody is on the roster at the end of {as_of:%Y-%m}. 该月末无人在编。")
     with transaction(engine) as session:
         keep_standing(session, home, found)
     return found

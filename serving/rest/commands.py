@@ -8,6 +8,7 @@ import click
 from features.console import Console, command
 from features.errors import Refusal
 from features.histories.reach import stored_reach
+from features.histories.store import load_roster
 from features.months import month_end, month_of, parse_month
 from serving.access.audit import SYSTEM
 from serving.access.sight import WHOLE
@@ -53,6 +54,7 @@ def _rest(
         blackouts=tuple(map(_blackout, blackout)), rights_first=postpone,
     )  # fmt: skip
     stored_reach(console.home).check_months(month_of(request.as_of))  # before a store is made where no histories are
+    _check_units(console, request)
     engine = open_database(console.home, db)
     plan_id, found = make_plan(engine, console.home, SYSTEM, request)
     if found.conflict is not None:
@@ -83,6 +85,14 @@ def _blackout(text: str) -> Blackout:
         return Blackout(dt.date.fromisoformat(first), dt.date.fromisoformat(last or first), unit or None)
     except ValueError:
         raise Refusal(f"'{text}' is not DAY/DAY.", hint="For example --blackout 2024-07-01/2024-07-05") from None
+
+
+def _check_units(console: Console, request: PlanRequest) -> None:
+    known = set(load_roster(console.home).units)
+    strangers = [one.unit for one in request.blackouts if one.unit and one.unit not in known]
+    if strangers:
+        raise Refusal("Days are closed for units that the roster does not name:", strangers,
+                      hint="Name a unit as the roster does, or leave @UNIT out for all.")  # fmt: skip
 
 
 def _tell(console: Console, plan: RestPlan, found: Outcome, rests: list[Rest], language: str) -> None:

@@ -26,7 +26,7 @@ class Blackout:
 
     def __post_init__(self) -> None:
         if self.last < self.first:
-            raise Refusal("A blackout ends before it begins.", hint="Give the first day, then the last.")
+            raise Refusal("The days without rest end before they begin. 不安排休整的时段：结束日早于开始日。")
 
     def __contains__(self, day: dt.date) -> bool:
         return self.first <= day <= self.last

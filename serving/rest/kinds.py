@@ -60,10 +60,16 @@ def kinds_of(profile: Profile, *, people: int, weeks: int, places: Mapping[str, 
     """
     rests = {key: action for key, action in profile.actions.items() if action.kind == "rest"}
     if not rests:
-        raise Refusal("The profile has no kind of rest.", hint="Add actions of kind rest to actions.yaml.")
+        raise Refusal(
+            "The profile has no kind of rest. 方案中没有休整项目。", hint="Add actions of kind rest to actions.yaml."
+        )
     unknown = sorted(set(places) - set(rests))
     if unknown:
-        raise Refusal("These are no kinds of rest of the profile:", unknown, hint=f"It has: {', '.join(rests)}.")
+        raise Refusal(
+            "These are no kinds of rest of the profile: 方案中没有这些休整项目：",
+            unknown,
+            hint=f"It has: {', '.join(rests)}.",
+        )
     found = []
     for key, action in rests.items():
         usual = action.quota_per_1000
@@ -78,5 +84,8 @@ def kinds_of(profile: Profile, *, people: int, weeks: int, places: Mapping[str, 
         )  # fmt: skip
     long = [each.key for each in found if each.weeks > weeks]
     if long:
-        raise Refusal(f"A plan of {weeks} weeks has no room for: {', '.join(long)}.", hint="Plan for more weeks.")
+        raise Refusal(
+            f"A plan of {weeks} weeks has no room for: {', '.join(long)}. 计划仅 {weeks} 周，排不下所选项目。",
+            hint="Plan for more weeks. 请增加周数。",
+        )
     return tuple(found)

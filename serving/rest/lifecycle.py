@@ -208,12 +208,11 @@ def _confirm(session: Session, plan: RestPlan) -> None:
             Kind.INVALID, "Solve the plan again first: it was changed, or nothing was possible. 请先重新求解。"
         )
     _alone(session)
-    calendar, solved_at = calendar_of(plan), dt.datetime.fromisoformat(plan.solved["at"])
+    calendar, known = calendar_of(plan), set(plan.solved.get("beside", ()))
     others = session.scalars(select(RestPlan).where(RestPlan.state == "confirmed", RestPlan.id != plan.id))
     for other in others:
-        then = other.decided_at
-        later = then is not None and (then if then.tzinfo else then.replace(tzinfo=dt.UTC)) > solved_at
-        if later and calendar_of(other).last_day >= plan.first_monday and other.first_monday <= calendar.last_day:
+        together = calendar_of(other).last_day >= plan.first_monday and other.first_monday <= calendar.last_day
+        if other.id not in known and together:
             raise Problem(
                 Kind.INVALID,
                 f"Plan {other.id} was confirmed for the same weeks meanwhile: solve again first. "

@@ -40,6 +40,7 @@ class Outcome:
         units = np.unique(self.asked.staff.unit)
         return {
             "at": self.asked.read_at.isoformat(),
+            "beside": list(self.asked.beside),
             "entries": len(found.wish),
             "by_benefit": len(chosen),
             "by_right": int(len(found.wish) - len(chosen)),
@@ -78,7 +79,7 @@ def outcome(asked: Asked, limits: Limits | None = None) -> Outcome:
     except OutOfTime as late:
         raise Refusal(
             f"No plan was found in time ({late}). 规定时间内未能求得计划。",
-            hint="Plan fewer weeks, or a smaller quota.",
+            hint="Plan fewer weeks, or a smaller quota. 请减少周数或名额。",
         ) from None
     why = conflict(problem if found is not None else first.problem)
     assert why is not None, "a problem without a solution has a conflict"

@@ -69,7 +69,8 @@ def wishes_of(session: Session, now: Standing, kinds: Sequence[KindOfRest]) -> W
     risks = {risk: _risk_of(session, now, risk) for risk in {kind.risk for kind in kinds if kind.risk}}
     if risks and all(np.isnan(risk).all() for risk in risks.values()):
         raise Refusal(
-            f"There is no list of {now.as_of:%Y-%m} to plan rest from.",
+            f"There is no list of {now.as_of:%Y-%m} to plan rest from: ask the administrator to have it made. "
+            f"尚无 {now.as_of:%Y-%m} 的名单，请联系管理员生成。",
             hint=f"First: jingxing score --as-of {now.as_of:%Y-%m}",
         )
     wait = _without_rest(now, kinds)

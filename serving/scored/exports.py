@@ -19,8 +19,9 @@ else:
     openpyxl = Late("openpyxl")
 
 Cell = str | int | float | None
+CORRECTED = ("export_corrected_on", "export_corrected_risk")
 COLUMNS = ("export_rank", "export_previous", "export_officer", "unit", "post", "risk", "export_low", "export_high",
-           "export_status", "export_reasons", "export_offers")  # fmt: skip
+           *CORRECTED, "export_status", "export_reasons", "export_offers")  # fmt: skip
 RUNS = ("=", "+", "-", "@", "\t", "\r")
 """A cell that begins so would be a formula."""
 NOT_IN_A_CELL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
@@ -42,6 +43,8 @@ def table(
         hidden |= {"export_status"}
     if not any(entry.offers for entry in entries):
         hidden |= {"export_offers"}
+    if not any(entry.correction for entry in entries):
+        hidden |= set(CORRECTED)
     kept = [name for name in COLUMNS if name not in hidden]
     rows = [_row(batch, entry, (flags or {}).get(entry.score.officer_id), language) for entry in entries]
     return [say(name, language) for name in kept], [[row[name] for name in kept] for row in rows]
@@ -81,6 +84,8 @@ def _row(batch: Batch, entry: Entry, flag: Flag | None, language: str) -> dict[s
         "risk": round(score.probability, 4),
         "export_low": round(score.low, 4),
         "export_high": round(score.high, 4),
+        "export_corrected_on": str(entry.correction.on) if entry.correction else None,
+        "export_corrected_risk": round(entry.correction.probability, 4) if entry.correction else None,
         "export_status": say(STATUS_WORDS[flag.status], language) if flag else "",
         "export_reasons": joined(reasons[:3], language),
         "export_offers": joined([offer.label[language] for offer in entry.offers], language),

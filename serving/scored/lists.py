@@ -174,7 +174,7 @@ def store_list(session: Session, scored: ScoredList) -> Batch:
     _insert(session, Score, (_score_row(batch.id, person) for person in scored.people))
     _insert(session, Reasons, (_reasons_row(batch.id, person) for person in scored.people))
     _insert(session, UnitShareRow, ({"batch_id": batch.id, **vars(unit)} for unit in scored.units))
-    _link_ranks(session, batch)
+    link_ranks(session, batch)
     return batch
 
 
@@ -196,6 +196,11 @@ def store_recommendations(session: Session, as_of: int, offers: Iterable[Recomme
     if month_published(session, day):
         return 0
     session.execute(delete(RecommendationRow).where(RecommendationRow.as_of == day))
+    return insert_recommendations(session, day, offers)
+
+
+def insert_recommendations(session: Session, day: dt.date, offers: Iterable[Recommendation]) -> int:
+    """Write recommendations with their expected change of the risk, in the order given; return how many."""
     positions: dict[str, int] = {}
     rows, offered = [], list(offers)
     expected = _expected(session, day, {offer.action for offer in offered})
@@ -334,8 +339,8 @@ def _insert(session: Session, table: Any, rows: Iterable[dict[str, Any]]) -> Non
         session.execute(insert(table), waiting[start : start + AT_A_TIME])
 
 
-def _link_ranks(session: Session, batch: Batch) -> None:
-    """Each list knows the ranks of the one before it, also when an earlier month is scored later.
+def link_ranks(session: Session, batch: Batch) -> None:
+    """Write into a list the ranks of the one before it, and its own into the one after, also when scored later.
 
     A published list keeps what it said of the list before.
     """

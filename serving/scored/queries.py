@@ -2,7 +2,7 @@
 
 import datetime as dt
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +14,16 @@ from serving.access.sight import Sight
 from serving.answers.problems import Kind, Problem
 from serving.decisions.seen import flags_seen, with_status
 from serving.decisions.standing import (
+    Correction,
     corrected,
     corrected_months,
+    corrections,
     standing_reasons,
     standing_score,
     standing_strongest,
+    without_parts,
 )
-from serving.decisions.tables import Flag
+from serving.decisions.tables import Flag, Rescored
 from serving.persons.seen import (
     Known,
     Seen,
@@ -41,7 +44,8 @@ from serving.tables import Batch, Facts, Reasons, RecommendationRow, Score
 class Entry:
     """One person of a list with the strongest reasons, what is offered first, and the flag that asks for a decision.
 
-    ``flag`` is None beyond the list's capacity, and where the caller may not know the reviews.
+    ``flag`` is None beyond the list's capacity, and where the caller may not know the reviews. In a published list
+    ``score`` is as it was published; ``correction`` is what was computed anew since, and the reasons are those of it.
     """
 
     score: Seen
@@ -50,6 +54,7 @@ class Entry:
     points_per_unit: float
     """Probability per log-odds: turns contributions into points that add up."""
     flag: Flag | None = None
+    correction: Correction | None = None
 
     @property
     def shown(self) -> list[dict[str, Any]]:
@@ -84,6 +89,10 @@ class PersonRisk:
     margin: float
     trend: Sequence[tuple[Batch, Seen]]
     next_officer: str | None
+    correction: Correction | None = None
+    """Where the score was computed anew since its list was published; ``score`` is this one, but for its rank."""
+    published: Seen | None = None
+    """What was published, where it was corrected since."""
 
     @property
     def post_mean(self) -> float:
@@ -150,17 +159,29 @@ def entries(
     offers = _offers(session, sight, batch.as_of, numbers)
     flags = flags_seen(session, sight, batch, numbers)
     hidden, anew = hidden_groups(session, sight, batch), corrected(session, batch, numbers)
-    standing = [(standing_score(score, anew.get(score.officer_id)), strongest) for score, strongest in found]
+    before, since = corrections(session, batch, numbers)
     return [
         Entry(
-            score=seen(sight, batch.purpose, score),
+            score=seen(sight, batch.purpose, _listed_score(score, anew, before=before, since=since)),
             strongest=shown_reasons(standing_strongest(strongest, anew.get(score.officer_id)), hidden),
             offers=offers.get(score.officer_id, []),
-            points_per_unit=points_per_unit(batch.base_value, score.probability),
+            points_per_unit=points_per_unit(
+                batch.base_value, standing_score(score, anew.get(score.officer_id)).probability
+            ),
             flag=flags.get(score.officer_id),
+            correction=since.get(score.officer_id),
         )
-        for score, strongest in standing
+        for score, strongest in found
     ]
+
+
+def _listed_score(
+    score: Score, anew: Mapping[str, Rescored], *, before: Mapping[str, Rescored], since: Mapping[str, Correction]
+) -> Score:
+    """A person's score as the list tells it: as published, else as it stands; no split of what was corrected since."""
+    if score.officer_id not in since:
+        return standing_score(score, anew.get(score.officer_id))
+    return without_parts(standing_score(score, before.get(score.officer_id)))
 
 
 def how_many(
@@ -183,8 +204,9 @@ def unranked(
 ) -> list[Seen]:
     """Return those of a list whose evidence is insufficient, by number: they have no order."""
     statement = _narrowed(select(Score), sight, batch, unit=unit, post=post).where(Score.rank.is_(None))
-    anew, held = corrected(session, batch), session.scalars(statement)
-    found = [seen(sight, batch.purpose, standing_score(score, anew.get(score.officer_id))) for score in held]
+    anew, (before, since) = corrected(session, batch), corrections(session, batch)
+    held = [_listed_score(score, anew, before=before, since=since) for score in session.scalars(statement)]
+    found = [seen(sight, batch.purpose, score) for score in held]
     return sorted(found, key=lambda score: score.officer_id)
 
 
@@ -347,11 +369,16 @@ def _within(session: Session, sight: Sight, batch: Batch) -> set[str]:
 
 
 def _person_risk(session: Session, sight: Sight, batch: Batch, score: Score, reasons: Reasons) -> PersonRisk:
-    anew = corrected(session, batch, [score.officer_id]).get(score.officer_id)
+    who = score.officer_id
+    anew = corrected(session, batch, [who]).get(who)
+    before, since = corrections(session, batch, [who])
     reasons = standing_reasons(reasons, anew, health_groups(session, batch) if anew else frozenset())
+    published = _listed_score(score, {}, before=before, since=since) if who in since else None
     return PersonRisk(
         batch=batch,
         score=seen(sight, batch.purpose, standing_score(score, anew)),
+        correction=since.get(who),
+        published=seen(sight, batch.purpose, published) if published else None,
         reasons=why(batch, reasons, hidden_groups(session, sight, batch)),
         margin=float(batch.base_value + sum(reasons.contributions)),
         trend=_trend(session, sight, score.officer_id, batch),

@@ -2,27 +2,30 @@
 
 import datetime as dt
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-from sqlalchemy import Engine, or_, select
+from sqlalchemy import Engine, Select, or_, select
 from sqlalchemy.orm import Session
 
 from features.cohort import cohort
 from features.engine import FeatureRows, feature_names, feature_rows
 from features.errors import Refusal
+from features.histories.reach import reach_of
 from features.histories.tables import Histories
 from features.histories.versions import keep_version, known_digest
-from features.months import last_day, month_end, month_of_day, month_text, timestamps
+from features.months import last_day, month_end, month_text, timestamps
 from features.names import group_label, group_of
 from features.profile import Profile
 from serving.database import transaction
 from serving.decisions.flags import raise_flags
+from serving.decisions.standing import corrected, corrections, standing_score, standing_strongest
 from serving.decisions.tables import Published
 from serving.persons.records import MONTHS_DRAWN, Records, records
 from serving.scored.lists import (
@@ -78,6 +81,11 @@ class _AlreadyScored(RiskModel):
         return self.scores or super().score(rows)
 
 
+def _already_scored(model: RiskModel, scores: Scores) -> RiskModel:
+    own = {part.name: getattr(model, part.name) for part in fields(RiskModel)}
+    return _AlreadyScored(**own, scores=scores)
+
+
 @dataclass(frozen=True)
 class Explained:
     """A scored cohort with all contributions [person, group]; its reasons are told in words, all or the strongest.
@@ -92,6 +100,18 @@ class Explained:
     units: tuple[UnitShare, ...]
 
 
+@dataclass(frozen=True)
+class Computed:
+    """What workers have computed of some months: feature rows, and the scores of each risk's model at each as-of."""
+
+    rows: FeatureRows
+    scores: Mapping[tuple[str, int], Scores]
+
+    def known(self, model: RiskModel, as_of: int) -> RiskModel:
+        """Return the model, which then says what it said."""
+        return _already_scored(model, self.scores[model.risk, as_of])
+
+
 def score_into_store(
     given: Histories,
     models: Sequence[RiskModel],
@@ -101,20 +121,22 @@ def score_into_store(
     advance: Advance,
     told: int | None = KEPT,
     home: Path | None = None,
+    computed: Computed | None = None,
 ) -> list[ScoredCohort]:
     """Score, explain and recommend for each month, one transaction a month; return what was scored.
 
     Drafts of the same risk and month are replaced, published lists never; those of other data, model or profile are
     kept as superseded. Each list raises, renews or expires the flags of its risk.
     With ``home`` the store's present version is kept too, so that the lists can be rebuilt. ``advance`` is told 1 for
-    each risk and month; ``told`` says how many reasons the returned cohorts hold (None = all). A Refusal says when a
-    month lies outside the store or nobody is in its cohort; nothing is written then.
+    each risk and month; ``computed`` holds what need not be computed again; ``told`` says how many reasons the
+    returned cohorts hold (None = all). A Refusal says when a month lies outside the store or nobody is in its cohort;
+    nothing is written then.
     """
     for as_of in as_ofs:
         check_month(given, as_of)
     ready = Ready(
         given=given,
-        rows=feature_rows(given, as_ofs, names=names_needed(given.profile, models)),
+        rows=computed.rows if computed else feature_rows(given, as_ofs, names=names_needed(given.profile, models)),
         records=records(given, as_ofs),
         situations=situations(given, as_ofs),
         known={as_of: known_digest(given, as_of) for as_of in as_ofs},
@@ -123,7 +145,15 @@ def score_into_store(
     )
     found = []
     for as_of in sorted(as_ofs):
-        month = [explained(given, model, rows_of(ready.rows, as_of, model), told=told) for model in models]
+        month = [
+            explained(
+                given,
+                computed.known(model, as_of) if computed else model,
+                rows_of(ready.rows, as_of, model),
+                told=told,
+            )
+            for model in models
+        ]
         with transaction(engine) as session:
             for each in month:
                 batch = store_list(session, _list(ready, each))
@@ -157,14 +187,7 @@ def by_whose_word(home: Path, models: Sequence[RiskModel]) -> dict[str, dict[str
 
 def check_month(given: Histories, as_of: int) -> None:
     """Raise a Refusal where a month has no data or no cohort."""
-    if not len(given.events):
-        raise Refusal("The store holds no events.", hint="Begin with: jingxing ingest EXPORT")
-    first, last = int(month_of_day(given.events.occurred.min())), int(month_of_day(given.last_recorded))
-    if not first <= as_of <= last:
-        raise Refusal(
-            f"{month_text(as_of)} lies outside the store, which holds {month_text(first)} to {month_text(last)}.",
-            hint="Choose an --as-of between these months, or ingest a newer export.",
-        )
+    reach_of(given).check_months(as_of)
     if not len(cohort(given, as_of)):
         tenure = given.profile.settings.min_tenure_months
         raise Refusal(
@@ -197,38 +220,51 @@ def explained(given: Histories, model: RiskModel, rows: FeatureRows, *, told: in
         kept = size >= np.partition(size, -told, axis=1)[:, [-told]]
         place = {group: number for number, group in enumerate(scores.groups)}
         by_feature = by_feature * kept[:, [place[group_of(name)] for name in model.names]]
-    known = _AlreadyScored(
-        **{part.name: getattr(model, part.name) for part in fields(model)},
-        scores=replace(scores, by_feature=by_feature),
-    )
+    known = _already_scored(model, replace(scores, by_feature=by_feature))
     parts = split(model.names, scores.by_feature, post=rows.post, unit=rows.unit)
     seen = Pushed(model.names, scores.by_feature, rows.names, rows.values, rows.post, rows.unit)
     cohort_ = scored(given, known, rows)
     return Explained(cohort_, scores.groups, scores.contributions, parts, unit_shares(parts, seen))
 
 
-def flags(session: Session, as_of: dt.date) -> dict[str, list[Flag]]:
-    """Return what the lists of a month say of those who call for help, by officer."""
+def flags(session: Session, as_of: dt.date, *, officer_id: str | None = None) -> dict[str, list[Flag]]:
+    """Return what the lists of a month say of those who call for help (of one officer: whatever they say), by officer.
+
+    What was computed anew since counts as it stands, with the place that the person would have.
+    """
     found: dict[str, list[Flag]] = {}
+    only = None if officer_id is None else [officer_id]
     for batch in session.scalars(select(Batch).where(Batch.as_of == as_of).order_by(Batch.risk)):
-        high = [
-            (Score.post == post) & (Score.probability >= NOTEWORTHY * mean)
-            for post, mean in batch.post_means.items()
-            if post
-        ]
-        statement = (
-            select(Score, Reasons.strongest)
-            .join(Reasons, (Reasons.batch_id == Score.batch_id) & (Reasons.officer_id == Score.officer_id))
-            .where(Score.batch_id == batch.id, Score.rank.is_not(None), or_(Score.rank <= batch.capacity, *high))
-        )
-        for score, strongest in session.execute(statement):
-            found.setdefault(score.officer_id, []).append(_flag(batch, score, strongest))
+        anew, (_, since) = corrected(session, batch, only), corrections(session, batch, only)
+        for score, strongest in session.execute(_calling(batch, officer_id)):
+            who = score.officer_id
+            rank = since[who].rank if who in since else score.rank
+            if rank is not None:
+                stands = standing_score(score, anew.get(who)), standing_strongest(strongest, anew.get(who))
+                found.setdefault(who, []).append(_flag(batch, *stands, rank=rank))
     return found
+
+
+def _calling(batch: Batch, officer_id: str | None) -> Select[tuple[Score, list[Any]]]:
+    """Those whose listed score calls for help, or one officer."""
+    statement = (
+        select(Score, Reasons.strongest)
+        .join(Reasons, (Reasons.batch_id == Score.batch_id) & (Reasons.officer_id == Score.officer_id))
+        .where(Score.batch_id == batch.id)
+    )
+    if officer_id is not None:
+        return statement.where(Score.officer_id == officer_id)
+    high = [
+        (Score.post == post) & (Score.probability >= NOTEWORTHY * mean)
+        for post, mean in batch.post_means.items()
+        if post
+    ]
+    return statement.where(Score.rank.is_not(None), or_(Score.rank <= batch.capacity, *high))
 
 
 def write_parquet(path: Path, cohorts: Sequence[ScoredCohort]) -> None:
     """Write the contract's columns, every reason included, by risk and rank."""
-    tables = [_table(each) for each in cohorts]
+    tables = [score_table(each, each.order()) for each in cohorts]
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.concat_tables(tables), path)
 
@@ -254,8 +290,7 @@ def names_needed(profile: Profile, models: Sequence[RiskModel]) -> list[str]:
     return [name for name in feature_names(profile) if name in wanted]
 
 
-def _flag(batch: Batch, score: Score, strongest: Sequence[dict[str, Any]]) -> Flag:
-    rank = score.rank or batch.cohort  # flags() asks for ranked persons only
+def _flag(batch: Batch, score: Score, strongest: Sequence[dict[str, Any]], *, rank: int) -> Flag:
     return Flag(
         risk=batch.risk,
         probability=score.probability,
@@ -376,8 +411,8 @@ REASON = pa.struct(
 """A reason in a score file; the contributions of all sum, with base_value, to the log-odds of probability."""
 
 
-def _table(each: ScoredCohort) -> pa.Table:
-    order = each.order()
+def score_table(each: ScoredCohort, order: npt.NDArray[np.int64]) -> pa.Table:
+    """Return the contract's columns of a cohort in an order, every reason included."""
     size = len(each)
     reasons = [[reason_of(reason) for reason in each.reasons[row]] for row in order]
     return pa.table(

@@ -1,7 +1,7 @@
 """Reasons: a score's contributions told as sentences with the person's number, own usual and the post's middle."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from features.engine import FeatureRows, feature_names
 from features.names import FeatureName, feature_sentence, group_label, number_text, parse_name, unit_text
+from features.others import Counts
 from features.profile import Profile
 
 Array = npt.NDArray[np.float64]
@@ -20,6 +21,14 @@ USUAL_MONTHS = 12
 DEFAULT_MONTHS = 3
 NOTHING = 1e-12
 """Contributions below this are not reasons; they are left out."""
+
+
+Asked = Callable[[str, Counts], Counts]
+"""Gives everyone's counts of a name for those of some rows."""
+
+
+def _own(_name: str, counts: Counts) -> Counts:
+    return counts
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,7 @@ class Seen:
     contributions: dict[str, Array]
     known: Array
     """How many months each person's records reach back: a longer window covers these alone."""
+    told: Asked
 
 
 @dataclass(frozen=True)
@@ -92,6 +102,7 @@ def reasons(
     *,
     stable: npt.NDArray[np.bool_] | None = None,
     known: Array | None = None,
+    told: Asked = _own,
 ) -> list[tuple[Reason, ...]]:
     """Return each row's reasons, the strongest first; their contributions add up to margin less base value.
 
@@ -99,6 +110,7 @@ def reasons(
     the median over its rows. ``stable`` [row, group], groups in the order of names, says which pass the reason gate
     (all where it is not given). ``known`` [row] is how many months each person's records reach back (every window where
     it is not given): sentences tell the months that a window really covers, and the own usual is reckoned over these.
+    ``told`` gives everyone's counts of a name for those of these rows, where they are a part of a cohort.
     """
     groups: dict[str, list[int]] = {}
     reach = np.full(len(seen.values), np.inf) if known is None else known
@@ -108,11 +120,11 @@ def reasons(
     for number, (group, columns) in enumerate(groups.items()):
         held = [True] * len(found) if stable is None else stable[:, number].tolist()
         pushes = dict(zip([names[column] for column in columns], contributions[:, columns].T, strict=True))
-        told = _told(Seen(seen.names, seen.values, seen.post, pushes, reach), group)
+        best = _told(Seen(seen.names, seen.values, seen.post, pushes, reach, told), group)
         teller = _Teller(profile, group, seen.names)
         for row, contribution in enumerate(contributions[:, columns].sum(axis=1).tolist()):
             if abs(contribution) > NOTHING:
-                found[row].append(teller.reason(contribution, told, row, stable=held[row], known=reach[row]))
+                found[row].append(teller.reason(contribution, best, row, stable=held[row], known=reach[row]))
     return [tuple(sorted(row, key=lambda reason: -abs(reason.contribution))) for row in found]
 
 
@@ -122,7 +134,8 @@ def _told(seen: Seen, group: str) -> Told:
     strongest = np.argmax(np.abs(pushes), axis=1) if len(pushes) else np.zeros(0, dtype=np.int64)
     places = np.asarray([seen.names.index(name) for name in candidates], dtype=np.int64)
     usual = np.column_stack([_usual(seen, name) for name in candidates])
-    peers = np.column_stack([_middle(seen.values[:, place], seen.post) for place in places])
+    peers = np.column_stack([_middle(seen.values[:, seen.names.index(name)], seen.post, name, seen.told)
+                             for name in candidates])  # fmt: skip
     rows = np.arange(len(seen.values))
     value = seen.values[rows, places[strongest]].astype(np.float64)
     return Told(
@@ -159,13 +172,21 @@ def _usual(seen: Seen, name: str) -> Array:
     return np.where(longer > own, usual, np.nan)  # who has no longer past than the window has no usual beside it
 
 
-def _middle(column: npt.NDArray[np.float32], post: npt.NDArray[np.int32]) -> Array:
-    found = np.full(len(column), np.nan)
-    for one in np.unique(post):
-        chosen = post == one
-        known = column[chosen][~np.isnan(column[chosen])]
-        if len(known):
-            found[chosen] = float(np.median(known))
+def ask_middles(names: tuple[str, ...], seen: FeatureRows, told: Asked) -> None:
+    """Ask for everyone's counts of what the reasons of a model may be told with, as ``reasons`` does."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(parse_name(name).group, []).append(name)
+    for group, members in groups.items():
+        for name in _candidates(members, set(seen.names), group):
+            _middle(seen.values[:, seen.names.index(name)], seen.post, name, told)
+
+
+def _middle(column: npt.NDArray[np.float32], post: npt.NDArray[np.int32], name: str, told: Asked) -> Array:
+    known = ~np.isnan(column)
+    counts = told(name, Counts.of(column[known], post[known]))
+    posts = max(int(post.max(initial=-1)), int(counts.group.max(initial=-1))) + 1
+    found: Array = counts.medians(posts).astype(np.float64)[post]
     return found
 
 

@@ -12,9 +12,10 @@ from features.engine import FeatureRows, feature_rows
 from features.errors import Refusal
 from features.histories.tables import Histories
 from features.months import last_day, month_of_day, month_text, timestamps
+from features.others import THIRD
 from training.models.evidence import SUFFICIENT
-from training.models.reasons import Reason, reasons, told_names
-from training.models.risk_model import RiskModel, Scores
+from training.models.reasons import Asked, Reason, reasons, told_names
+from training.models.risk_model import RiskModel
 
 Array = npt.NDArray[np.float64]
 
@@ -84,7 +85,10 @@ def scored(histories: Histories, model: RiskModel, rows: FeatureRows) -> ScoredC
     """Return the scores of feature rows (told_names of the model) of one as-of, their posts' middles among them."""
     scores = model.score(rows)
     known = months_known(histories, rows)
-    why = reasons(histories.profile, model.names, rows, scores.by_feature, stable=scores.stable, known=known)
+    why = reasons(
+        histories.profile, model.names, rows, scores.by_feature, stable=scores.stable, known=known,
+        told=middles_told(histories, int(rows.as_of[0])),
+    )  # fmt: skip
     evidence = model.evidence(rows, np.asarray(histories.posts, dtype=np.str_)[rows.post])
     return ScoredCohort(
         risk=model.risk,
@@ -99,21 +103,29 @@ def scored(histories: Histories, model: RiskModel, rows: FeatureRows) -> ScoredC
         probability=scores.probability,
         low=scores.low,
         high=scores.high,
-        rank=_ranks(scores, evidence == SUFFICIENT),
+        rank=ranks(scores.margin, evidence),
         evidence=evidence,
         reasons=tuple(why),
     )
 
 
+def middles_told(histories: Histories, as_of: int) -> Asked:
+    """Return what gives everyone's counts of a feature, where the histories are a part of a force."""
+    return lambda name, counts: histories.others.figures(THIRD, ("middle", as_of, name), counts)
+
+
 def months_known(histories: Histories, rows: FeatureRows) -> npt.NDArray[np.float64]:
     """Return how many months each row's records reach back: to the first posting, or to the first event of all."""
-    begun = int(month_of_day(histories.events.occurred.min())) if len(histories.events) else int(rows.as_of[0])
+    own = int(histories.events.occurred.min()) if len(histories.events) else int(last_day(rows.as_of[0]))
+    begun = int(month_of_day(histories.others.first_event(own)))
     return (rows.as_of - np.maximum(first_month(histories)[rows.officer], begun) + 1).astype(np.float64)
 
 
-def _ranks(scores: Scores, judged: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
-    rank = np.zeros(len(scores.margin), dtype=np.int32)
-    order = np.lexsort((-scores.margin, ~judged))
+def ranks(margin: Array, evidence: npt.NDArray[np.str_]) -> npt.NDArray[np.int32]:
+    """Return the ranks of a whole cohort by margin, 1 the highest; 0 where the evidence does not suffice."""
+    judged = evidence == SUFFICIENT
+    rank = np.zeros(len(margin), dtype=np.int32)
+    order = np.lexsort((-margin, ~judged))
     rank[order[: int(judged.sum())]] = np.arange(1, int(judged.sum()) + 1)
     return rank
 

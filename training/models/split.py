@@ -15,6 +15,7 @@ from features.statistics import FEWEST
 
 Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int32]
+Rows = npt.NDArray[np.int64]
 
 MEDIAN_VARIANCE = np.pi / 2
 """The variance of a median of n is about so many times that of a mean of n."""
@@ -110,25 +111,28 @@ def split(names: Sequence[str], by_feature: Array, *, post: Ints, unit: Ints) ->
 
 def unit_shares(parts: Split, pushed: Pushed) -> tuple[UnitShare, ...]:
     """Return every unit of FEWEST people or more, beside all others, with the groups that its people share."""
-    own, unit = parts.unit + parts.person, pushed.unit
-    pushes, spread = _pushes(pushed), _spread(own)
+    own, places = parts.unit + parts.person, _rows_of(pushed.unit)
+    pushes, spread, told = _pushes(pushed), _spread(own), _Told(pushed)
+    groups, beyond = tuple(pushes), np.column_stack([*pushes.values()] or [np.zeros((len(own), 0))])
+    rest = _Rest(beyond)
     found = []
-    for one in np.unique(unit):
-        inside = unit == one
-        if inside.sum() < FEWEST or inside.all():
+    for one, rows in places.items():
+        if len(rows) < FEWEST or len(rows) == len(own):
             continue
+        middle, error = np.median(beyond[rows], axis=0), rest.error(rows)
         carried = tuple(
-            Carried(group, push, push / _error(beyond[~inside], int(inside.sum())), *_told(pushed, group, inside))
-            for group, beyond in pushes.items()
-            if (push := float(np.median(beyond[inside]))) > 0
+            Carried(
+                groups[place], float(middle[place]), float(middle[place] / error[place]), *told.of(groups[place], rows)
+            )
+            for place in np.flatnonzero(middle > 0)
         )
         found.append(
             UnitShare(
-                unit=int(one),
-                people=int(inside.sum()),
-                elevated=_difference(own, inside),
-                shared=_difference(parts.unit, inside),
-                certain=float(np.median(own[inside])) / (spread * np.sqrt(MEDIAN_VARIANCE / inside.sum()) or 1.0),
+                unit=one,
+                people=len(rows),
+                elevated=_difference(own, rows),
+                shared=_difference(parts.unit, rows),
+                certain=float(np.median(own[rows])) / (spread * np.sqrt(MEDIAN_VARIANCE / len(rows)) or 1.0),
                 carried=tuple(sorted(carried, key=lambda each: -each.push)),
             )
         )
@@ -142,21 +146,70 @@ def _kind(name: str) -> str:
     return "post" if part.group == "post" else "person"
 
 
-def _difference(values: Array, inside: npt.NDArray[np.bool_]) -> float:
+def _difference(values: Array, rows: Rows) -> float:
+    inside = np.zeros(len(values), dtype=np.bool_)
+    inside[rows] = True
     return float(values[inside].mean() - values[~inside].mean())
+
+
+def _rows_of(group: Ints) -> dict[int, Rows]:
+    """Each group's rows, ascending."""
+    order = np.argsort(group, kind="stable")
+    numbers, starts = np.unique(group[order], return_index=True)
+    return dict(zip(numbers.tolist(), np.split(order, starts[1:]), strict=True)) if len(group) else {}
 
 
 def _elsewhere(values: Array, post: Ints, unit: Ints) -> Array:
     """Each row's median of the same post in other units; of the whole post, then of all, where there are too few."""
     found = np.full(len(values), float(np.median(values)) if len(values) else 0.0)
-    for one in np.unique(post):
-        same = post == one
-        for here in np.unique(unit[same]):
-            others = same & (unit != here)
-            enough = next((each for each in (others, same) if each.sum() >= FEWEST), None)
-            if enough is not None:
-                found[same & (unit == here)] = np.median(values[enough])
+    for same in _rows_of(post).values():
+        ranked = _Ranked(values[same])
+        for here in _rows_of(unit[same]).values():
+            if len(same) - len(here) >= FEWEST:
+                found[same[here]] = ranked.median_without(here)
+            elif len(same) >= FEWEST:
+                found[same[here]] = ranked.median_without(here[:0])
     return found
+
+
+class _Ranked:
+    """Values ranked once, whose median without some of them is then two look-ups; unknown values count nowhere."""
+
+    def __init__(self, values: Array) -> None:
+        order = np.argsort(values, kind="stable")  # unknown ones last
+        self._known = int(np.count_nonzero(~np.isnan(values)))
+        self._ranked = values[order]
+        self._place = np.empty(len(values), dtype=np.int64)
+        self._place[order] = np.arange(len(values))
+
+    def median_without(self, rows: Rows) -> float:
+        """Return the median of all but some rows; NaN where nothing is left."""
+        gone = np.sort(self._place[rows])
+        gone = gone[gone < self._known]
+        left = self._known - len(gone)
+        if not left:
+            return float("nan")
+        before = gone - np.arange(len(gone))  # so many that stay lie before each that goes
+        low, high = (
+            place + int(np.searchsorted(before, place, side="right")) for place in ((left - 1) // 2, left // 2)
+        )
+        return float((self._ranked[low] + self._ranked[high]) / 2)
+
+
+class _Rest:
+    """The standard error of a unit's median, from the spread of everyone else [person, group]."""
+
+    def __init__(self, values: Array) -> None:
+        self._values = values - (values.mean(axis=0) if len(values) else 0.0)
+        self._sum, self._squares = self._values.sum(axis=0), (self._values**2).sum(axis=0)
+
+    def error(self, rows: Rows) -> Array:
+        """Return for each group the standard error of a median of so many people as these rows."""
+        mine, left = self._values[rows], len(self._values) - len(rows)
+        mean = (self._sum - mine.sum(axis=0)) / left
+        variance = np.maximum((self._squares - (mine**2).sum(axis=0)) / left - mean**2, 0.0)
+        found: Array = np.maximum(np.sqrt(variance) * np.sqrt(MEDIAN_VARIANCE / len(rows)), 1e-12)
+        return found
 
 
 def _middles_of_others(values: Array, group: Ints) -> Array:
@@ -204,11 +257,6 @@ def _spread(values: Array) -> float:
     return DEVIATIONS * float(np.median(np.abs(values - np.median(values)))) if len(values) else 0.0
 
 
-def _error(elsewhere: Array, people: int) -> float:
-    """The standard error of a median of so many people, from the spread of everyone else."""
-    return max(float(np.std(elsewhere)) * float(np.sqrt(MEDIAN_VARIANCE / people)), 1e-12)
-
-
 def _pushes(pushed: Pushed) -> dict[str, Array]:
     """Each group's contributions beyond what is usual in the post elsewhere; the post's own are no unit's."""
     columns: dict[str, list[int]] = {}
@@ -219,17 +267,35 @@ def _pushes(pushed: Pushed) -> dict[str, Array]:
     return {group: each - _elsewhere(each, pushed.post, pushed.unit) for group, each in sums.items()}
 
 
-def _told(pushed: Pushed, group: str, inside: npt.NDArray[np.bool_]) -> tuple[str, float, float]:
-    """The feature that a group is told with, the unit's median of it, and that of the same posts elsewhere."""
-    feature = pushed.told_of.get(group, "")
-    if not feature:
-        return "", float("nan"), float("nan")
-    column = pushed.values[:, pushed.told.index(feature)].astype(np.float64)
-    posts, people = np.unique(pushed.post[inside], return_counts=True)
-    elsewhere = [_median(column[(pushed.post == one) & ~inside]) for one in posts]
-    known = ~np.isnan(elsewhere)
-    others = float(np.average(np.asarray(elsewhere)[known], weights=people[known])) if known.any() else float("nan")
-    return feature, _median(column[inside]), others
+class _Told:
+    """What groups are told with: a unit's median of the feature, and that of the same posts elsewhere."""
+
+    def __init__(self, pushed: Pushed) -> None:
+        self._pushed, self._posts = pushed, _rows_of(pushed.post)
+        self._within = np.empty(len(pushed.post), dtype=np.int64)
+        for rows in self._posts.values():
+            self._within[rows] = np.arange(len(rows))
+        self._columns: dict[str, tuple[Array, dict[int, _Ranked]]] = {}
+
+    def of(self, group: str, rows: Rows) -> tuple[str, float, float]:
+        """Return the feature, the median of a unit's rows, and that of their posts elsewhere."""
+        feature = self._pushed.told_of.get(group, "")
+        if not feature:
+            return "", float("nan"), float("nan")
+        column, ranked = self._columns.get(feature) or self._ranked(feature)
+        posts, people = np.unique(self._pushed.post[rows], return_counts=True)
+        here = [rows[self._pushed.post[rows] == one] for one in posts]
+        middles = (ranked[one].median_without(self._within[own]) for one, own in zip(posts.tolist(), here, strict=True))
+        elsewhere = np.asarray(list(middles))
+        known = ~np.isnan(elsewhere)
+        others = float(np.average(elsewhere[known], weights=people[known])) if known.any() else float("nan")
+        return feature, _median(column[rows]), others
+
+    def _ranked(self, feature: str) -> tuple[Array, dict[int, _Ranked]]:
+        column = self._pushed.values[:, self._pushed.told.index(feature)].astype(np.float64)
+        found = column, {one: _Ranked(column[rows]) for one, rows in self._posts.items()}
+        self._columns[feature] = found
+        return found
 
 
 def _median(values: Array) -> float:

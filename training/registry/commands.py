@@ -15,7 +15,16 @@ from training.registry.registry import Registry
 
 RISK = click.option("--risk", required=True, help="A risk of the profile.")
 BY = click.option("--by", default=os_user, show_default="you", help="Who signs.")
-REASON = click.option("--reason", required=True, help="Why, in words that others will read.")
+
+
+def _in_words(_context: click.Context, _parameter: click.Parameter, text: str) -> str:
+    """A text that says something: it is kept in the history, where an empty one would stand for ever."""
+    if not text.strip():
+        raise click.BadParameter("it is empty; say it in words: it is kept in the history.")
+    return text
+
+
+REASON = click.option("--reason", required=True, callback=_in_words, help="Why, in words that others will read.")
 
 
 @RISK

@@ -15,7 +15,13 @@ COMPARE = "jingxing train --risk {risk}"
 MOST_GROUPS = 5
 IMPACT = "impact"
 """The key of objections that tell of the impact assessment."""
-AGAINST_RULE, CALIBRATION = "rule", "calibration"
+AGAINST_RULE, AGAINST_RIVALS, CALIBRATION = "rule", "rival", "calibration"
+LOW_END = (
+    "judged by the low end of the interval: chance alone makes this figure larger than it is",
+    "按区间下限判定：仅因偶然，此数值就会偏大",
+)
+REACHES = ("met where the interval reaches the bounds", "区间触及界限即为达标")
+NOT_BELOW = ("met unless the whole interval lies below", "区间未整体低于 0 即为达标")
 NOTHING, PASSED, FAILED = "–", "✓", "✗"
 
 Interval = tuple[float, float, float]
@@ -49,6 +55,8 @@ class Criterion:
     figure: str
     bound: str
     objections: tuple[Objection, ...] = ()
+    how: tuple[str, str] = ("", "")
+    """How figure and bound are judged, in English and Chinese, where it is not plainly one against the other."""
 
     def with_objection(self, en: str, zh: str) -> "Criterion":
         """Return the criterion with an objection in both languages."""
@@ -81,9 +89,10 @@ def objections(card: Card, place: Place, *, policy: Policy, signature: Signature
     """Return why a version may not become champion; nothing when it may.
 
     Needed are: average precision over the whole list, and precision at the list's capacity, above the rule's (after a
-    search also on the newest fold, which it did not see); not below the champion's on the same folds (paired bootstrap
-    over officers); calibration and fairness within the policy's bounds; a leak test that passed; an impact assessment
-    on file; a signed reason. What a card does not tell counts as not shown.
+    search also on the newest fold, which it did not see); no plain rival better beyond chance, and not below the
+    champion's on the same folds (paired bootstrap over officers, both); calibration and fairness within the policy's
+    bounds; a leak test that passed; an impact assessment on file; a signed reason. What a card does not tell counts as
+    not shown.
     """
     found = [*criteria(card, place, policy=policy), _signature(signature)]
     return [each for one in found for each in one.objections]
@@ -94,6 +103,7 @@ def criteria(card: Card, place: Place, *, policy: Policy) -> list[Criterion]:
     return [
         *_against_rule(card),
         *_held_out(card),
+        *_against_best_rival(card),
         *_against_champion(card, place),
         *_calibration(card, policy),
         _fairness(card, policy),
@@ -161,6 +171,28 @@ def _held_out(card: Card) -> list[Criterion]:
     ]
 
 
+def _against_best_rival(card: Card) -> list[Criterion]:
+    """A count or a plain model that does better beyond chance should serve in its place; older cards don't tell."""
+    found = card.get("best_rival") or {}
+    by, low, high = found.get("difference") or (None, None, None)
+    if by is None or low is None or high is None:
+        return []
+    rival = found["rival"]
+    en = f"average precision less the best rival's ({rival}), paired over officers"
+    zh = f"平均精度减最好的对照方法（{rival}），按人配对"
+    shown = Criterion(AGAINST_RIVALS, en, zh, f"{by:+.3f} ({low:+.3f}–{high:+.3f})", "≥ 0", how=NOT_BELOW)
+    if high >= 0:
+        return [shown]
+    return [
+        shown.with_objection(
+            f"a plain rival, {rival}, is better beyond chance: the model's average precision is {by:+.3f} beside it, "
+            f"90 % interval {low:+.3f} to {high:+.3f}, paired over officers",
+            f"简单的对照方法 {rival} 明显更好（超出偶然）：本模型平均精度相差 {by:+.3f}，"
+            f"90% 区间 {low:+.3f} 至 {high:+.3f}，按人配对",
+        )
+    ]
+
+
 def _against_champion(card: Card, place: Place) -> list[Criterion]:
     if place.champion is None:
         return []
@@ -176,7 +208,7 @@ def _against_champion(card: Card, place: Place) -> list[Criterion]:
             )
         ]
     low, high, by = found["low"], found["high"], found["difference"]
-    shown = Criterion("champion", en, zh, f"{by:+.3f} ({low:+.3f}–{high:+.3f})", "≥ 0")
+    shown = Criterion("champion", en, zh, f"{by:+.3f} ({low:+.3f}–{high:+.3f})", "≥ 0", how=NOT_BELOW)
     if high >= 0:
         return [shown]
     return [
@@ -201,7 +233,7 @@ def _calibration(card: Card, policy: Policy) -> list[Criterion]:
 def _distance(error: Interval, rate: float, policy: Policy) -> Criterion:
     bound = max(policy.calibration_error, policy.calibration_share * rate)
     least = error[1]  # of the basic bootstrap: noise alone makes the error larger than it is
-    shown = Criterion(CALIBRATION, "calibration error", "校准误差", _shown(error), f"≤ {bound:.3f}")
+    shown = Criterion(CALIBRATION, "calibration error", "校准误差", _shown(error), f"≤ {bound:.3f}", how=LOW_END)
     if least <= bound:
         return shown
     return shown.with_objection(
@@ -217,7 +249,7 @@ def _level(ratio: Sequence[float | None], policy: Policy) -> Criterion:
     en, zh, bound = "outcomes expected for each that was seen", "每发生 1 例的预期例数", f"{1 / most:.2f}–{most:.2f}"
     if value is None or low is None or high is None:
         return Criterion(CALIBRATION, en, zh, NOTHING, bound)
-    shown = Criterion(CALIBRATION, en, zh, f"{value:.2f} ({low:.2f}–{high:.2f})", bound)
+    shown = Criterion(CALIBRATION, en, zh, f"{value:.2f} ({low:.2f}–{high:.2f})", bound, how=REACHES)
     if low <= most and high >= 1 / most:
         return shown
     return shown.with_objection(
@@ -234,7 +266,7 @@ def _steepness(slope: Sequence[float | None], policy: Policy) -> Criterion:
     en, zh, bound = "slope of its log-odds", "对数几率斜率", f"{1 / most:.2f}–{most:.2f}"
     if value is None or low is None or high is None:
         return Criterion(CALIBRATION, en, zh, NOTHING, bound)
-    shown = Criterion(CALIBRATION, en, zh, f"{value:.2f} ({low:.2f}–{high:.2f})", bound)
+    shown = Criterion(CALIBRATION, en, zh, f"{value:.2f} ({low:.2f}–{high:.2f})", bound, how=REACHES)
     if low <= most and high >= 1 / most:
         return shown
     return shown.with_objection(

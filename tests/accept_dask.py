@@ -1,0 +1,165 @@
+"""Past one machine, measured: seconds, memory and agreement of one and two Dask workers at three sizes of force.
+
+JINGXING_DASK_OFFICERS="10000 30000" chooses other sizes. Each force is made here, 36 months long.
+"""
+
+import os
+import resource
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import average_precision_score
+
+from features.engine import FeatureRows, feature_names, feature_rows
+from features.histories.ingest import ingest
+from features.histories.store import load_histories
+from features.labels import labels
+from features.months import month_of_day, parse_month
+from features.parts.blocks import Block, blocks_of
+from features.parts.passes import FeaturesOf, Shared, needs, shared_figures, spread_rows
+from features.parts.workers import Workers, opened
+from features.simulation import simulate, write_export
+from training.in_parts import train_in_parts
+from training.models.risk_model import RiskModel
+from training.train import Trained, train_all
+
+Line = tuple[str, str, str, bool]
+"""What was measured, the figure, the goal, and whether it was met."""
+SIZES = tuple(map(int, os.environ.get("JINGXING_DASK_OFFICERS", "10000 30000 100000").split()))
+MONTHS, UNTIL, TESTED, RISK = 36, "2024-06", ("2024-07", "2024-08", "2024-09"), "efficiency_decline"
+
+
+def spread(home: Path) -> Iterator[Line]:
+    """Every size of force, each in a home of its own."""
+    for officers in SIZES:
+        own = home / str(officers)
+        own.mkdir()
+        write_export(simulate(officers=officers, months=MONTHS, seed=3), own / "export")
+        ingest(own / "export", home=own, profile="gongan", strict=False)
+        yield from measured(own)
+
+
+def measured(home: Path, *, train: bool = True) -> Iterator[Line]:
+    """Return the figures of the force stored in a home."""
+    blocks = blocks_of(home)
+    name = f"{sum(map(len, blocks)):,} officers"
+    yield from _features(home, name, blocks)
+    yield from _memory(name, blocks)
+    yield from _killed(name, blocks)
+    if train:
+        yield from _training(home, name)
+
+
+def _features(home: Path, name: str, blocks: Sequence[Block]) -> Iterator[Line]:
+    given = load_histories(home)
+    question = _question(given.profile, int(month_of_day(given.last_recorded)))
+    start = time.perf_counter()
+    whole = feature_rows(given, question.as_ofs)
+    yield f"{name}: features on one machine", f"{time.perf_counter() - start:.0f} s", "", True
+    del given
+    for number in (1, 2):
+        with opened(f"local:{number}") as workers:
+            start = time.perf_counter()
+            shared = shared_figures(workers, blocks, [question])
+            figures = time.perf_counter() - start
+            differs = _differs(whole, workers, blocks, shared, question)
+            seconds, (cpu, peak) = time.perf_counter() - start, _used(workers)
+        told = f"{seconds:.0f} s (figures {figures:.0f} s), CPU {cpu:.0f} s, a worker's peak {peak:.0f} MB"
+        yield f"{name}: features, local:{number}, {len(blocks)} blocks", told, "", True
+        own, others = differs
+        figure = f"{own:.0e} of the officer's own, {others:.0e} beside others"
+        yield f"{name}: features, local:{number}, largest difference", figure, "0, 1e-6", own == 0 and others <= 1e-6
+
+
+def _question(profile: Any, as_of: int) -> FeaturesOf:
+    return FeaturesOf((as_of,), feature_names(profile))
+
+
+def _differs(
+    whole: FeatureRows, workers: Workers, blocks: Sequence[Block], shared: Shared, question: FeaturesOf
+) -> tuple[float, float]:
+    """The largest difference (of the value, or relative above 1) of own features, and of those beside others."""
+    beside = np.array([needs(name) > 0 for name in whole.names])
+    found = [0.0, 0.0]
+    for block, rows in spread_rows(workers, blocks, shared, question):
+        mine = whole.values[(whole.officer >= block.first) & (whole.officer < block.after)]
+        for place, columns in enumerate((~beside, beside)):
+            one, two = mine[:, columns].astype(np.float64), rows.values[:, columns].astype(np.float64)
+            if (np.isnan(one) != np.isnan(two)).any():
+                return float("inf"), float("inf")
+            apart = np.abs(one - two) / np.maximum(1.0, np.abs(one))
+            found[place] = max(found[place], float(np.nanmax(apart, initial=0.0)))
+    return found[0], found[1]
+
+
+def _memory(name: str, blocks: Sequence[Block]) -> Iterator[Line]:
+    """The peak of one worker over a quarter of the blocks, and over all: the block bounds it."""
+    peaks = []
+    given = blocks[0].histories()
+    question = _question(given.profile, int(month_of_day(given.last_recorded)))
+    for some in (blocks[: max(1, len(blocks) // 4)], blocks):
+        with opened("local:1") as workers:
+            shared = shared_figures(workers, some, [question])
+            for _ in spread_rows(workers, some, shared, question):
+                pass
+            peaks.append(_used(workers)[1])
+    figure = f"{peaks[0]:.0f} MB with {max(1, len(blocks) // 4)} blocks, {peaks[1]:.0f} MB with {len(blocks)}"
+    yield f"{name}: a worker's peak memory", figure, "at most 1.25 times", peaks[1] <= 1.25 * peaks[0]
+
+
+def _killed(name: str, blocks: Sequence[Block]) -> Iterator[Line]:
+    """A worker is killed while rows are made; they must be the same to the bit."""
+    given = blocks[0].histories()
+    question = _question(given.profile, int(month_of_day(given.last_recorded)))
+    with opened("local:2") as workers:
+        shared = shared_figures(workers, blocks, [question])
+        undisturbed = [rows.values.tobytes() for _, rows in spread_rows(workers, blocks, shared, question)]
+        pid, again = next(iter(workers.client.run(os.getpid).values())), []
+        for _, rows in spread_rows(workers, blocks, shared, question):
+            if not again:
+                os.kill(pid, signal.SIGKILL)
+            again.append(rows.values.tobytes())
+    same = again == undisturbed
+    yield f"{name}: a killed worker", "the same bits" if same else "other values", "the same bits", same
+
+
+def _training(home: Path, name: str) -> Iterator[Line]:
+    given, until = load_histories(home), parse_month(UNTIL)
+    start = time.perf_counter()
+    alone = train_all(given, [RISK], until=until)[RISK]
+    yield f"{name}: training on one machine", f"{time.perf_counter() - start:.0f} s", "", True
+    with opened("local:2") as workers:
+        start = time.perf_counter()
+        found = train_in_parts(home, [RISK], workers, until=until)[RISK]
+        seconds, (cpu, peak) = time.perf_counter() - start, _used(workers)
+    told = f"{seconds:.0f} s, the workers' CPU {cpu:.0f} s, a worker's peak {peak:.0f} MB"
+    yield f"{name}: training, local:2", told, "", True
+    assert isinstance(alone, Trained)
+    assert isinstance(found, Trained)
+    mine, theirs = (_precision(given, each.model) for each in (found, alone))
+    figure = f"{mine:.4f} against {theirs:.4f} of one machine"
+    yield f"{name}: average precision of {RISK}", figure, "within 0.01", abs(mine - theirs) <= 0.01
+
+
+def _precision(given: Any, model: RiskModel) -> float:
+    """Mean average precision over the months after training."""
+    months = [parse_month(month) for month in TESTED]
+    rows, label = feature_rows(given, months, names=model.names), labels(given, RISK, months).label
+    said = model.probability(rows)
+    parts = [(rows.as_of == month) & ~np.isnan(label) for month in months]
+    return float(np.mean([average_precision_score(label[part], said[part]) for part in parts]))
+
+
+def _used(workers: Workers) -> tuple[float, float]:
+    """CPU seconds of all workers, and the largest peak memory of one, in MB."""
+    found = list(workers.client.run(_usage).values())
+    return sum(cpu for cpu, _ in found), max(peak for _, peak in found)
+
+
+def _usage() -> tuple[float, float]:
+    told = resource.getrusage(resource.RUSAGE_SELF)
+    return told.ru_utime + told.ru_stime, told.ru_maxrss / 1024

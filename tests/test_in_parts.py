@@ -28,6 +28,9 @@ from features.parts.blocks import blocks_of, joined_histories
 from features.parts.passes import FeaturesOf, LabelsOf, joined_rows, needs, shared_figures, spread_rows
 from features.parts.workers import Workers, opened
 from features.statistics import group_moments
+from serving.database import open_database
+from serving.scored.in_parts import computed_by
+from serving.scored.scoring import score_into_store
 from tests.serving_fixtures import quick_model
 from tests.training_force import MEASURES, RISKS, SETTINGS, small_force
 from training.grown import grown
@@ -254,6 +257,25 @@ def test_scores_and_reasons_by_block_are_those_of_the_whole(registered: Path, tm
         np.testing.assert_allclose(one[name], two[name], rtol=1e-6)
     for mine, theirs in zip(one["reasons"], two["reasons"], strict=True):
         assert [reason["sentence_zh"] for reason in mine] == [reason["sentence_zh"] for reason in theirs]
+
+
+def test_stored_lists_are_the_same_when_workers_computed_them(
+    workers: Workers, home: Path, force: Histories, tmp_path: Path
+) -> None:
+    """Features and scores of two workers, told by this machine."""
+    model, month = quick_model(force, "collapse"), int(month_of_day(force.last_recorded))
+    computed = computed_by(workers, blocks_of(home, officers=SIZE), force, [model], month)
+    made = []
+    for number, known in enumerate((None, computed)):
+        (tmp_path / str(number)).mkdir()
+        database = open_database(tmp_path / str(number))
+        made += score_into_store(force, [model], [month], database, advance=lambda _: None, computed=known)
+        database.dispose()
+    one, two = made
+    np.testing.assert_allclose(one.probability, two.probability, rtol=1e-6)
+    assert one.rank.tolist() == two.rank.tolist()
+    sentences = [[[reason.sentence_zh for reason in person] for person in each.reasons] for each in made]
+    assert sentences[0] == sentences[1]
 
 
 def test_feature_file_of_blocks_is_that_of_one_machine(home: Path, tmp_path: Path) -> None:

@@ -104,13 +104,9 @@ def test_every_text_exists_in_both_languages_with_the_same_blanks_and_is_used():
         assert blanks[0] == blanks[1], key
         stem = re.sub(r"^notice_(\w+?)(_text)?$", "notice_", key)
         role = key in ("wellness", "hr", "commander") or key.removeprefix("role_") in list(Role)
-        assert (
-            role
-            or key.startswith(built)
-            or f'"{key}"' in used
-            or f"'{key}'" in used
-            or f'"{stem}"' in used
-        ), f"{key} is used nowhere"
+        assert role or key.startswith(built) or f'"{key}"' in used or f"'{key}'" in used or f'"{stem}"' in used, (
+            f"{key} is used nowhere"
+        )
 
 
 def test_the_list_says_who_is_within_capacity_and_how_sure(client):

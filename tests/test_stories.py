@@ -2,11 +2,14 @@
 
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 from fastapi.routing import iter_route_contexts
 
+from features.histories import checking
 from serving.app import create_app
+from serving.arrivals.reasons import reason_told
 from tests.browsing import WIDTHS, browser, service
 from tests.screenshots import EXAMPLES, NOT_PAGES, shots
 from tests.stories import ROLE_OF, lived
@@ -54,3 +57,12 @@ def test_what_is_called_no_page_is_none(as_role):
         if answer.status_code == 200 and answer.headers["content-type"].startswith("text/html"):
             html.append(path)
     assert html == []
+
+
+def test_every_reason_of_the_quarantine_is_told_in_chinese():
+    known = r'(?:faults\.mark\(.*|_mark\(.*), f?"(.+)"\)$'
+    source = Path(checking.__file__).read_text(encoding="utf-8")
+    reasons = [re.sub(r"{.*?}", "2000", each) for each in re.findall(known, source, re.MULTILINE)]
+    assert len(reasons) >= 10
+    assert [each for each in reasons if reason_told(each, "zh") == each] == []
+    assert reason_told("not a finite number", "en") == "not a finite number"

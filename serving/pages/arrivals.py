@@ -17,6 +17,7 @@ from serving.answers.headers import LARGEST_UPLOAD
 from serving.answers.problems import Kind, Problem
 from serving.arrivals.arrived import FORCE, Arrived, arrived
 from serving.arrivals.arrived_charts import arrived_chart
+from serving.arrivals.reasons import reason_told
 from serving.arrivals.uploads import Sent, take_in
 from serving.database import transaction
 from serving.decisions.objections import to_correct
@@ -103,6 +104,7 @@ def _page(
         found, profile, bad = arrived(home), stored_profile(home), quarantined(home)
     except Refusal:
         found, profile, bad = None, None, []
+    counted = Counter((row["file"], row["column"] or "", row["reason"]) for row in bad).most_common(40)
     return page(
         request,
         "arrivals.html",
@@ -110,9 +112,9 @@ def _page(
         result=result,
         uploads=Permission.UPLOAD in caller.permissions,
         largest=LARGEST_UPLOAD // 1024**3,
-        bad=bad[:LISTED],
+        bad=[{**row, "reason": reason_told(row["reason"], language)} for row in bad[:LISTED]],
         bad_total=len(bad),
-        reasons=Counter((row["file"], row["column"] or "", row["reason"]) for row in bad).most_common(40),
+        reasons=[((file, column, reason_told(why, language)), rows) for (file, column, why), rows in counted],
         wrong=to_correct(database),
         unit=unit,
         **(_counted(found, profile, unit, language) if found and profile else {"found": None}),

@@ -36,7 +36,7 @@ WE = Actor("jingxing demo", "command line")
 """Who stands in the log for what people decide elsewhere."""
 MARK = "demo.json"
 """This file under HOME/var says that everything there was made by the demo and may be made anew."""
-FORCED = "a simulated force of few officers: the demo shows the way all the same"
+FORCED = "演示用的小规模模拟队伍，仅示意流程。 A simulated force of few officers: the demo shows the way all the same."
 MADE = ("var", "mlruns")
 HELD = ("var/histories", "var/jingxing.db", "mlruns/mlflow.db")
 """Where one of these is, somebody's work is stored."""

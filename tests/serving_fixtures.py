@@ -40,7 +40,7 @@ OFFICERS, MONTHS = 150, 24
 
 @functools.cache
 def _made() -> Path:
-    """The home; tests that change it work on a copy."""
+    """The home; everything that is done with it is done with a copy."""
     home = Path(tempfile.mkdtemp(prefix="jingxing-serving-"))
     force = simulate(officers=OFFICERS, months=MONTHS, seed=7)
     write_export(force, home / "export")
@@ -73,9 +73,9 @@ def last_month(given: Histories) -> int:
 
 
 @pytest.fixture(scope="session")
-def made_home() -> Path:
-    """The home that all share: only read it."""
-    return _made()
+def made_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home that all share: accounts come to it, nothing else changes."""
+    return Path(shutil.copytree(_made(), tmp_path_factory.mktemp("shared") / "home"))
 
 
 @pytest.fixture(scope="session")
@@ -84,9 +84,14 @@ def given(made_home: Path) -> Histories:
 
 
 @pytest.fixture
-def own_home(made_home: Path, tmp_path: Path) -> Path:
-    """A copy of the home, to change."""
-    return Path(shutil.copytree(made_home, tmp_path / "home"))
+def own_home(tmp_path: Path) -> Path:
+    """A copy of the home as it was made, without any account, to change."""
+    return untouched_home(tmp_path / "home")
+
+
+def untouched_home(where: Path) -> Path:
+    """Return a copy of the home as it was made."""
+    return Path(shutil.copytree(_made(), where))
 
 
 @pytest.fixture(scope="session")

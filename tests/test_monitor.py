@@ -188,7 +188,7 @@ def test_the_command_stores_and_the_page_and_metrics_show_it(own_home, given):
 
 def test_an_empty_store_says_what_to_run(own_home):
     engine = open_database(own_home)
-    with signed_in_client(create_app(own_home, engine), engine, "wellness") as client:
+    with signed_in_client(create_app(own_home, engine), engine, "data_scientist") as client:
         assert "jingxing monitor --as-of" in client.get("/monitor").text
         assert client.get("/monitor/arrivals.svg").status_code == 404
         assert "jingxing_monitor_runs 0.0" in client.get("/metrics").text

@@ -133,8 +133,9 @@ def test_filters_stand_in_the_address_and_narrow_the_list(client, given):
 def test_bars_of_a_person_add_up_to_the_risk_shown(client):
     officer = _first(client)["officer_id"]
     page = _page(client, f"/officers/{officer}?risk=burnout")
-    told = page.text.split("平均起点", 1)[1].split("合计风险", 1)
-    start = float(re.match(r" ([\d.]+)%", told[0])[1])
+    begins = re.search(r"平均起点 ([\d.]+)%", page.text)
+    told = page.text[begins.end() :].split("合计风险", 1)
+    start = float(begins[1])
     total = float(re.match(r" ([\d.]+)%", told[1])[1])
     moved = sum(float(text.replace("−", "-")) for text in re.findall(r"([+−±][\d.]+) 点", told[0].replace("±", "+")))
     assert start + moved == pytest.approx(total, abs=1.5)  # what is shown is rounded

@@ -190,7 +190,7 @@ def test_a_plan_is_made_changed_solved_and_confirmed_on_the_page(signed, engine)
 def test_a_form_that_asks_for_the_impossible_is_answered_with_the_form(signed):
     wellness = signed["wellness"]
     form = {"csrf": wellness.headers["x-csrf-token"], "as_of": "2019-01", "quota": "5"}
-    answer = wellness.post("/rest", data=form)
+    answer = wellness.post("/rest", data=form, headers={"accept": "text/html"})
     assert answer.status_code == 422
     assert "<form" in answer.text
     assert wellness.post(PLANS, json={"as_of": "2024-12", "weeks": 2}).status_code == 422

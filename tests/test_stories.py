@@ -12,6 +12,7 @@ from serving.app import create_app
 from serving.arrivals.reasons import reason_told
 from tests.browsing import WIDTHS, browser, service
 from tests.screenshots import EXAMPLES, NOT_PAGES, shots
+from tests.serving_fixtures import untouched_home
 from tests.stories import ROLE_OF, lived
 from tests.story_home import furnished
 
@@ -19,9 +20,9 @@ __all__ = ["browser"]
 
 
 @pytest.fixture(scope="module")
-def prepared(made_home, tmp_path_factory):
+def prepared(tmp_path_factory):
     """The served force with work for every role, and the first passwords."""
-    home = shutil.copytree(made_home, tmp_path_factory.mktemp("stories") / "home")
+    home = untouched_home(tmp_path_factory.mktemp("stories") / "home")
     return home, furnished(home)
 
 

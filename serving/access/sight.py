@@ -61,6 +61,11 @@ class Sight:
         return mine
 
     @property
+    def whole_force(self) -> bool:
+        """Whether the caller's reach is everyone."""
+        return SCOPE_OF[self.role] is Reach.FORCE
+
+    @property
     def pseudonymous(self) -> bool:
         """Whether the caller knows persons by pseudonym only."""
         return not any(Field.OFFICER_ID in MAY_SEE[self.role][purpose] for purpose in self.purposes)

@@ -200,6 +200,11 @@ def why_not(session: Session, actor: Actor, sight: Sight, row: Objection) -> str
         return "It is your own objection. 不得决定本人提出的异议。"
     if actor.name in first_reviewers(session, row):
         return "You reviewed it first: somebody else decides. 您是首位处理人，须由他人决定。"
+    if _still_computed(session, sight, row):
+        return (
+            "The scores without these records are still being computed: look again in a minute. "
+            "正在计算去掉争议记录后的评分，请稍后再看。"
+        )
     if _moves_what_is_hidden(session, sight, row):
         return (
             "It moves a score that your role may not see: the wellness team decides. "
@@ -212,6 +217,12 @@ def _entered_by(session: Session, row: Objection) -> str | None:
     """The account that sent the objection, also where it is tied to no officer: the log knows it."""
     made = select(AuditRow.actor).where(AuditRow.action == MADE, AuditRow.subject == f"objection {row.id}")
     return session.scalar(made.limit(1))
+
+
+def _still_computed(session: Session, sight: Sight, row: Objection) -> bool:
+    """Whether nobody knows yet which scores an objection moves, and some are hidden from who looks."""
+    hidden = select(Batch.id).where(~sight.lists(Batch.purpose)).limit(1)
+    return bool(row.event_ids) and row.without is None and session.scalar(hidden) is not None
 
 
 def _moves_what_is_hidden(session: Session, sight: Sight, row: Objection) -> bool:

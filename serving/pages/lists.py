@@ -160,6 +160,7 @@ def _summary(database: Session, sight: Sight, batch: Batch, shown: Sequence[quer
         "mean": means.get("", 0.0),
         "mean_listed": queries.mean_within_capacity(database, sight, batch),
         "line_after": _line(shown, batch.capacity),
+        "own": None if sight.whole_force else (sum(view.listed for view in views), sum(view.people for view in views)),
     }
 
 

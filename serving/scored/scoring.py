@@ -23,6 +23,7 @@ from features.histories.versions import keep_version, known_digest
 from features.months import last_day, month_end, month_text, timestamps
 from features.names import group_label, group_of
 from features.profile import Profile
+from serving.access.audit import SYSTEM, record
 from serving.database import transaction
 from serving.decisions.flags import raise_flags
 from serving.decisions.standing import corrected, corrections, standing_score, standing_strongest
@@ -162,6 +163,8 @@ def score_into_store(
             store_facts(session, as_of, _facts(ready, as_of))
             offers = recommend(ready.situations[as_of], flags(session, month_end(as_of)))
             store_recommendations(session, as_of, offers)
+            versions = {model.risk: model.version for model in models}
+            record(session, SYSTEM, "lists scored", month_text(as_of), versions=versions)
         found += [each.cohort for each in month]
     return found
 

@@ -1,8 +1,11 @@
 """The demo: the main job from nothing, on a simulated force, in a home of its own."""
 
 import json
+import multiprocessing
 import shutil
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ from serving.access.audit import Actor
 from serving.commands import chosen_models, summary, tell_top
 from serving.database import open_database
 from serving.months.month import publish_month, run_month
-from serving.months.steps import MonthRun, Scope
+from serving.months.steps import MonthRun, Scope, effects
 from serving.running import bind
 from serving.running import run as run_service
 from training.models.scoring import ScoredCohort
@@ -61,7 +64,10 @@ def _demo(
     start_afresh(home, {"officers": officers, "months": months, "seed": seed})
     _make_histories(inside, officers=officers, months=months, seed=seed)
     given = load_histories(home)
-    _train_all(inside, given)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as aside:
+        told = aside.submit(tell_effects, home)  # needs no model: it is told while these learn
+        _train_all(inside, given)
+        told.result()
     done = newest_month(inside, given, language=lang)
     newest = [each for each in done.cohorts if each.as_of == done.as_of]
     for each in newest:
@@ -125,6 +131,15 @@ def _train_all(console: Console, given: Histories) -> None:
             # a simulated force of few officers may not pass; the demo shows the way all the same
             console.say(f"The gate objects: {'; '.join(map(str, registered.objections))}. The demo forces it.")
             registry.promote(risk, registered.version, by="jingxing demo", reason=FORCED, force=True)
+
+
+def tell_effects(home: Path) -> None:
+    """Tell what help did by the newest month, and store it: the month's run then finds it there."""
+    given = load_histories(home)
+    newest = int(month_of_day(given.last_recorded))
+    run = MonthRun(given, (), newest, home=home, engine=open_database(home), actor=WE, scope=SCOPE)
+    with suppress(Refusal):  # the month's run asks again and says why there is none
+        effects(run, lambda _: None)
 
 
 def newest_month(console: Console, given: Histories, *, language: str) -> MonthRun:

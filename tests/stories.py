@@ -196,7 +196,8 @@ def hr(walker: Walker) -> None:
 def propose_pairs(walker: Walker) -> None:
     """Pairs are proposed with reasons; one is agreed to, one is not wanted."""
     to(walker, "nav_mentoring")
-    walker.press(walker.say("mentoring_propose"))
+    made = walker.main.locator("article[id^=pair-]").count()  # the month's run may have proposed some already
+    walker.press(walker.say("mentoring_again" if made else "mentoring_propose"))
     pair = walker.main.locator("article[id^=pair-]").first
     name = pair.get_attribute("id")
     walker.press(walker.say("pair_do_offer"), within=pair)

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import shutil
 import tempfile
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -28,7 +29,7 @@ from serving.running import run as run_service
 from training.models.scoring import ScoredCohort
 from training.registry.impact import assessed
 from training.registry.registry import Registry
-from training.train import steps_of, train_all
+from training.train import Trained, steps_of, train_all
 
 PROFILE = "gongan"
 SCOPE = Scope(before=1, action="compensatory_leave", every=2, weeks=4)
@@ -64,9 +65,10 @@ def _demo(
     start_afresh(home, {"officers": officers, "months": months, "seed": seed})
     _make_histories(inside, officers=officers, months=months, seed=seed)
     given = load_histories(home)
+    outcomes = _trained(inside, given)
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as aside:
-        told = aside.submit(tell_effects, home)  # needs no model: it is told while these learn
-        _train_all(inside, given)
+        told = aside.submit(tell_effects, home)  # needs no model: told while these are put on file, which one core does
+        _register(inside, given, outcomes)
         told.result()
     done = newest_month(inside, given, language=lang)
     newest = [each for each in done.cohorts if each.as_of == done.as_of]
@@ -118,10 +120,14 @@ def _make_histories(console: Console, *, officers: int, months: int, seed: int) 
     console.say(f"{taken.officers:,} officers, {taken.events_total:,} events, {len(taken.entries):,} in quarantine.")
 
 
-def _train_all(console: Console, given: Histories) -> None:
-    registry, risks = Registry(console.home), list(given.profile.risks)
+def _trained(console: Console, given: Histories) -> dict[str, Trained | Refusal]:
+    risks = list(given.profile.risks)
     with console.progress(f"Training {', '.join(risks)}", steps_of(risks)) as advance:
-        outcomes = train_all(given, risks, progress=advance)
+        return train_all(given, risks, progress=advance)
+
+
+def _register(console: Console, given: Histories, outcomes: Mapping[str, Trained | Refusal]) -> None:
+    registry = Registry(console.home)
     for risk, outcome in outcomes.items():
         if isinstance(outcome, Refusal):
             raise outcome

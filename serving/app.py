@@ -63,6 +63,17 @@ from serving.settings import Settings
 SUMMARY = "Early warning of efficiency decline and burnout. It offers help; it never punishes."
 
 
+PARTS = (
+    risk_lists, people, reviews, predictions, health, metrics, assessment_answers, audit_answers, objections_answers,
+    door, provider, accounts, exports, lists, months, reviews_pages, monitor, officers, units, cockpit, assessment,
+    mine, my_answers, objections_pages, log, arrivals, notice,
+    rest_answers, rest_pages, effects_answers, effects_pages,
+    mentoring_answers, mentoring_pages, models_answers, models_pages, what_if_answers, what_if_pages,
+    offers_answers, offers_pages,
+)  # fmt: skip
+"""Every module with routes; where two addresses could mean the same, the first one answers."""
+
+
 def create_app(home: Path, engine: Engine, settings: Settings | None = None) -> FastAPI:
     """Return the service over the score store at ``engine`` and the models and profile at ``home``."""
     settings = settings or Settings()
@@ -75,6 +86,23 @@ def create_app(home: Path, engine: Engine, settings: Settings | None = None) -> 
         redoc_url=None,
         generate_unique_id_function=_operation,
     )
+    _remember(app, home, engine, settings)
+    for part in PARTS:
+        app.include_router(part.router)
+    app.add_api_route(
+        "/openapi.json",
+        lambda: JSONResponse(document(app)),
+        dependencies=[needs(Permission.OPEN)],
+        include_in_schema=False,
+        response_class=Response,
+    )
+    answer_problems(app)
+    _surround(app, settings)
+    return app
+
+
+def _remember(app: FastAPI, home: Path, engine: Engine, settings: Settings) -> None:
+    """What routes find at ``request.app.state``."""
     app.state.home = home
     app.state.engine = engine
     app.state.salt = salt_of(engine)
@@ -86,56 +114,16 @@ def create_app(home: Path, engine: Engine, settings: Settings | None = None) -> 
     app.state.unchanged = Unchanged()
     app.state.problem_page = problem_page
     app.state.form_again = form_again
-    answers = (
-        risk_lists,
-        people,
-        reviews,
-        predictions,
-        health,
-        metrics,
-        assessment_answers,
-        audit_answers,
-        objections_answers,
-    )
-    mine_and_log = (mine, my_answers, objections_pages, log, arrivals, notice)
-    for part in (
-        *answers,
-        door,
-        provider,
-        accounts,
-        exports,
-        lists,
-        months,
-        reviews_pages,
-        monitor,
-        officers,
-        units,
-        cockpit,
-        assessment,
-        *mine_and_log,
-    ):
-        app.include_router(part.router)
-    for part in (rest_answers, rest_pages, effects_answers, effects_pages):
-        app.include_router(part.router)
-    for part in (mentoring_answers, mentoring_pages, models_answers, models_pages, what_if_answers, what_if_pages):
-        app.include_router(part.router)
-    for part in (offers_answers, offers_pages):
-        app.include_router(part.router)
-    app.add_api_route(
-        "/openapi.json",
-        lambda: JSONResponse(document(app)),
-        dependencies=[needs(Permission.OPEN)],
-        include_in_schema=False,
-        response_class=Response,
-    )
-    answer_problems(app)
-    app.add_middleware(LastDoor)  # the last added is the outermost
+
+
+def _surround(app: FastAPI, settings: Settings) -> None:
+    """What stands around every answer; the last added is the outermost."""
+    app.add_middleware(LastDoor)
     app.add_middleware(Tagged)
     app.add_middleware(LargeFromKnown)
     app.add_middleware(Logged)
     app.add_middleware(AtHome, hosts=settings.trusted_hosts)
     app.add_middleware(Headed)
-    return app
 
 
 def _operation(route: APIRoute) -> str:

@@ -69,6 +69,7 @@ DONE: dict[str, str] = {
     "feedback given": "did_feedback_given",
     "list exported": "did_list_exported",
     "list published": "did_list_published",
+    "lists scored": "did_lists_scored",
     "notice sent": "did_notice_sent",
     "notice failed": "did_notice_failed",
     "objection made": "did_objection_made",

@@ -11,7 +11,8 @@ from sqlalchemy import func, select
 
 from features.errors import Refusal
 from features.months import month_text
-from serving.access.sight import WHOLE
+from serving.access.roles import Role
+from serving.access.sight import WHOLE, Sight
 from serving.cli import main
 from serving.commands import chosen_models
 from serving.database import open_database, transaction
@@ -157,3 +158,11 @@ def test_explain_tells_the_same_as_the_list(made_home, given):
     assert "其他影响" in in_words.stdout
     nobody = _run("--home", made_home, "explain", "nobody", "--as-of", month_text(month), "--risk", "burnout")
     assert (nobody.exit_code, "not in the cohort" in nobody.stderr) == (1, True)
+
+
+def test_nobody_on_the_list_has_no_mean_risk_there(made_home, engine):
+    with transaction(engine, writes=False) as session:
+        batch = queries.batch_of(session, WHOLE, "burnout")
+        elsewhere = Sight(Role.COMMANDER, units=("no such unit",))
+        assert queries.mean_within_capacity(session, elsewhere, batch) is None
+        assert 0 < queries.mean_within_capacity(session, WHOLE, batch) < 1

@@ -33,7 +33,7 @@ def test_every_role_does_what_it_came_for(browser, prepared, tmp_path, language,
     passwords, checked = dict(first), set()
     with service(shutil.copytree(home, tmp_path / "home")) as served:
         for story in ROLE_OF:
-            lived(browser, served, passwords, story, language=language, width=width, checked=checked)
+            assert lived(browser, served, passwords, story, language=language, width=width, checked=checked)
 
 
 def test_every_page_of_the_service_is_photographed(made_home, engine):

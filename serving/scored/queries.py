@@ -262,11 +262,11 @@ def moves(session: Session, sight: Sight, batch: Batch) -> tuple[int, int] | Non
     return len(now - then), len(then - now)
 
 
-def mean_within_capacity(session: Session, sight: Sight, batch: Batch) -> float:
-    """Return the mean probability of those within the list's capacity."""
+def mean_within_capacity(session: Session, sight: Sight, batch: Batch) -> float | None:
+    """Return the mean probability of those within the list's capacity whom the caller may see; None for nobody."""
     statement = select(func.avg(Score.probability))
     where = statement.where(Score.batch_id == batch.id, Score.rank <= batch.capacity, _persons(sight, batch))
-    return float(session.scalar(where) or 0.0)
+    return session.scalar(where)
 
 
 def facts_of(session: Session, sight: Sight, officer_id: str, as_of: dt.date | None = None) -> Known | None:

@@ -1,17 +1,23 @@
 """Past one machine, measured: seconds, memory and agreement of one and two Dask workers at three sizes of force.
 
-JINGXING_DASK_OFFICERS="10000 30000" chooses other sizes. Each force is made here, 36 months long.
+JINGXING_DASK_OFFICERS="10000 30000" chooses other sizes. Each force is made here, 36 months long. Training is compared
+up to 10,000 officers: what one machine trains on more takes it hours.
 """
 
 import os
 import resource
 import signal
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.metrics import average_precision_score
 
 from features.engine import FeatureRows, feature_names, feature_rows
@@ -21,8 +27,9 @@ from features.labels import labels
 from features.months import month_of_day, parse_month
 from features.parts.blocks import Block, blocks_of
 from features.parts.passes import FeaturesOf, Shared, needs, shared_figures, spread_rows
-from features.parts.workers import Workers, opened
+from features.parts.workers import Workers, distributed, opened
 from features.simulation import simulate, write_export
+from serving.scored.in_parts import score_file
 from training.in_parts import train_in_parts
 from training.models.risk_model import RiskModel
 from training.train import Trained, train_all
@@ -30,28 +37,44 @@ from training.train import Trained, train_all
 Line = tuple[str, str, str, bool]
 """What was measured, the figure, the goal, and whether it was met."""
 SIZES = tuple(map(int, os.environ.get("JINGXING_DASK_OFFICERS", "10000 30000 100000").split()))
+TRAINED, LEARNED = 10_000, 1_500
+"""So many officers are trained on at most; a model of so few scores every force."""
 MONTHS, UNTIL, TESTED, RISK = 36, "2024-06", ("2024-07", "2024-08", "2024-09"), "efficiency_decline"
+KEYS = ["officer_id", "as_of"]
+PROGRAM = Path(sys.executable).parent / "jingxing"
 
 
 def spread(home: Path) -> Iterator[Line]:
     """Every size of force, each in a home of its own."""
+    model = _model(_force(home / "learned", LEARNED))
     for officers in SIZES:
-        own = home / str(officers)
-        own.mkdir()
-        write_export(simulate(officers=officers, months=MONTHS, seed=3), own / "export")
-        ingest(own / "export", home=own, profile="gongan", strict=False)
-        yield from measured(own)
+        yield from measured(_force(home / str(officers), officers), train=officers <= TRAINED, model=model)
 
 
-def measured(home: Path, *, train: bool = True) -> Iterator[Line]:
-    """Return the figures of the force stored in a home."""
+def measured(home: Path, *, train: bool, model: RiskModel) -> Iterator[Line]:
+    """Return the figures of the force stored in a home; ``model`` scores it."""
     blocks = blocks_of(home)
     name = f"{sum(map(len, blocks)):,} officers"
     yield from _features(home, name, blocks)
+    yield from _scores(home, name, blocks, model)
     yield from _memory(name, blocks)
     yield from _killed(name, blocks)
+    yield from _elsewhere(home, name)
     if train:
         yield from _training(home, name)
+
+
+def _force(home: Path, officers: int) -> Path:
+    home.mkdir()
+    write_export(simulate(officers=officers, months=MONTHS, seed=3), home / "export")
+    ingest(home / "export", home=home, profile="gongan", strict=False)
+    return home
+
+
+def _model(home: Path) -> RiskModel:
+    found = train_all(load_histories(home), [RISK], until=parse_month(UNTIL))[RISK]
+    assert isinstance(found, Trained)
+    return found.model
 
 
 def _features(home: Path, name: str, blocks: Sequence[Block]) -> Iterator[Line]:
@@ -94,6 +117,54 @@ def _differs(
             apart = np.abs(one - two) / np.maximum(1.0, np.abs(one))
             found[place] = max(found[place], float(np.nanmax(apart, initial=0.0)))
     return found[0], found[1]
+
+
+def _scores(home: Path, name: str, blocks: Sequence[Block], model: RiskModel) -> Iterator[Line]:
+    """A month's scores with reasons, by block into a file."""
+    for number in (1, 2):
+        with opened(f"local:{number}") as workers:
+            start = time.perf_counter()
+            score_file(workers, blocks, [model], parse_month(UNTIL), home / "scores.parquet", advance=lambda _: None)
+            seconds, (cpu, peak) = time.perf_counter() - start, _used(workers)
+        told = f"{seconds:.0f} s, CPU {cpu:.0f} s, a worker's peak {peak:.0f} MB"
+        yield f"{name}: scores with reasons to a file, local:{number}", told, "", True
+
+
+def _elsewhere(home: Path, name: str) -> Iterator[Line]:
+    """A scheduler and two workers that others started: the command's file is that of one machine."""
+    asked = [PROGRAM, "--home", home, "features", "--as-of", UNTIL, "--out"]
+    subprocess.run([*asked, home / "alone.parquet"], check=True, capture_output=True)
+    with _cluster() as address:
+        start = time.perf_counter()
+        subprocess.run([*asked, home / "spread.parquet", "--dask", address], check=True, capture_output=True)
+        seconds = time.perf_counter() - start
+    one, two = (pd.read_parquet(home / f"{file}.parquet") for file in ("alone", "spread"))
+    same = one[KEYS].equals(two[KEYS]) and np.allclose(
+        one.drop(columns=KEYS), two[one.columns].drop(columns=KEYS), rtol=1e-6, atol=1e-6, equal_nan=True
+    )
+    told = f"{seconds:.0f} s, {'the file of one machine' if same else 'ANOTHER file than one machine'}"
+    yield f"{name}: features at a scheduler's address, two workers", told, "1e-6", same
+
+
+@contextmanager
+def _cluster() -> Iterator[str]:
+    """A scheduler's address, with two workers, on this machine."""
+    dask = [Path(sys.executable).parent / "dask"]
+    with tempfile.TemporaryDirectory() as there:
+        file = Path(there) / "scheduler.json"
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": there}
+        asked = [*dask, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", file]
+        scheduler = subprocess.Popen(asked, **quiet)  # type: ignore[call-overload]
+        asked = [*dask, "worker", "--scheduler-file", file, "--nworkers", "2", "--nthreads", "1", "--no-dashboard"]
+        workers = subprocess.Popen(asked, **quiet)  # type: ignore[call-overload]
+        try:
+            with distributed.Client(scheduler_file=str(file), timeout=60) as client:
+                client.wait_for_workers(2, timeout=60)
+                yield client.scheduler.address
+        finally:
+            for process in (workers, scheduler):
+                process.terminate()
+                process.wait()
 
 
 def _memory(name: str, blocks: Sequence[Block]) -> Iterator[Line]:

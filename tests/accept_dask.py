@@ -132,7 +132,7 @@ def _scores(home: Path, name: str, blocks: Sequence[Block], model: RiskModel) ->
 
 def _elsewhere(home: Path, name: str) -> Iterator[Line]:
     """A scheduler and two workers that others started: the command's file is that of one machine."""
-    asked = [PROGRAM, "--home", home, "features", "--as-of", UNTIL, "--out"]
+    asked: list[str | Path] = [PROGRAM, "--home", home, "features", "--as-of", UNTIL, "--out"]
     subprocess.run([*asked, home / "alone.parquet"], check=True, capture_output=True)
     with _cluster() as address:
         start = time.perf_counter()
@@ -189,7 +189,8 @@ def _killed(name: str, blocks: Sequence[Block]) -> Iterator[Line]:
     with opened("local:2") as workers:
         shared = shared_figures(workers, blocks, [question])
         undisturbed = [rows.values.tobytes() for _, rows in spread_rows(workers, blocks, shared, question)]
-        pid, again = next(iter(workers.client.run(os.getpid).values())), []
+        again: list[bytes] = []
+        pid = next(iter(workers.client.run(os.getpid).values()))
         for _, rows in spread_rows(workers, blocks, shared, question):
             if not again:
                 os.kill(pid, signal.SIGKILL)

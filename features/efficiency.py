@@ -18,7 +18,8 @@ from features.cohort import Standing, standing
 from features.histories.tables import Floats, Histories, Ints
 from features.months import first_day, last_day, month_of_day
 from features.others import ALONE, FIRST, SECOND, Counts, Figures, Key, Others
-from features.profile import ASSESSED, Measure, Post, Profile, Rate
+from features.profile import Profile
+from features.profile_rows import ASSESSED, Measure, Post, Rate
 from features.statistics import ALIKE, FEWEST, against, group_moments, vs_peers
 
 EXEMPT_FROM = 0.5

@@ -11,7 +11,7 @@ from features.efficiency import monthly_index
 from features.errors import Refusal
 from features.histories.tables import Floats, Histories, Ints
 from features.months import NO_DAY, last_day, month_of_day, timestamps
-from features.profile import EventOutcome, IndexOutcome, Risk
+from features.profile_rows import EventOutcome, IndexOutcome, Risk
 from features.statistics import moments
 
 ENOUGH = 0.5

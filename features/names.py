@@ -5,8 +5,9 @@ import math
 from dataclasses import dataclass
 
 from features.errors import Refusal
-from features.profile import Profile, Text
+from features.profile import Profile
 from features.statistics import STATISTICS
+from features.texts import Text
 
 OTHERS = {
     "vs_peers": Text(

@@ -1,13 +1,12 @@
 """Whether the parts of a profile hold together: every name exists, nothing refers to itself."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from features.profile import Post, PostVersion, Profile, Rate
+from features.profile_rows import Post, PostVersion, Rate, Rows
 
 
-def inconsistencies(profile: "Profile") -> list[str]:
+def inconsistencies(profile: Rows) -> list[str]:
     """Return every fault of a profile as a sentence with its file and key."""
     known = profile.measures
     problems: list[str] = []
@@ -48,13 +47,13 @@ def inconsistencies(profile: "Profile") -> list[str]:
     return problems
 
 
-def _versions(where: str, post: "Post") -> Iterator[tuple[str, "Post | PostVersion"]]:
+def _versions(where: str, post: Post) -> Iterator[tuple[str, Post | PostVersion]]:
     yield where, post
     for number, version in enumerate(post.versions):
         yield f"{where}.versions.{number}", version
 
 
-def _post_problems(profile: "Profile", where: str, rules: "Post | PostVersion") -> list[str]:
+def _post_problems(profile: Rows, where: str, rules: Post | PostVersion) -> list[str]:
     rates, known = profile.settings.rates, profile.measures
     problems = []
     for dimension, weights in (rules.indicators or {}).items():
@@ -71,7 +70,7 @@ def _post_problems(profile: "Profile", where: str, rules: "Post | PostVersion") 
     return problems
 
 
-def _assessment_problems(profile: "Profile") -> list[str]:
+def _assessment_problems(profile: Rows) -> list[str]:
     """What the assessment reads exists and is no health data."""
     rules, known = profile.settings.assessment, profile.measures
     lists = {"technical": rules.technical, "leading": rules.leading, "hidden": rules.hidden, "honours": rules.honours}
@@ -88,7 +87,7 @@ def _assessment_problems(profile: "Profile") -> list[str]:
     return problems
 
 
-def _help_problems(profile: "Profile") -> list[str]:
+def _help_problems(profile: Rows) -> list[str]:
     """What mentoring and levers read exists; nothing of it is health data, and a lever is a sum that can fall."""
     rules, levers, known = profile.settings.mentoring, profile.settings.what_if.levers, profile.measures
     named = {f"mentoring.shift_measures: {name}": name for name in rules.shift_measures}
@@ -110,7 +109,7 @@ def _help_problems(profile: "Profile") -> list[str]:
     return problems
 
 
-def _setting_problems(profile: "Profile") -> list[str]:
+def _setting_problems(profile: Rows) -> list[str]:
     """Rates may name rates, but never in a circle; each derived key is new."""
     problems: list[str] = []
     rates, known = profile.settings.rates, profile.measures
@@ -135,7 +134,7 @@ def _setting_problems(profile: "Profile") -> list[str]:
     return problems
 
 
-def _in_circle(start: str, rates: Mapping[str, "Rate"]) -> bool:
+def _in_circle(start: str, rates: Mapping[str, Rate]) -> bool:
     seen: set[str] = set()
     ahead = [rates[start].of, rates[start].per]
     while ahead:

@@ -15,7 +15,8 @@ from features.cells import compiled
 from features.histories.tables import Floats, Ints
 from features.others import Figures, Sums
 from features.others import Moments as GroupMoments
-from features.profile import Measure, Settings, Text
+from features.profile_rows import Measure, Settings
+from features.texts import Text
 
 FEWEST = 5
 """No figure of a group of fewer persons: a team of one would leak through an average."""

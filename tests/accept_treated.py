@@ -12,7 +12,8 @@ import pandas as pd
 from features.engine import feature_rows
 from features.histories.tables import Histories, histories
 from features.months import last_day, timestamps
-from features.profile import Measure, Profile, load_profile
+from features.profile import Profile, load_profile
+from features.profile_rows import Measure
 from features.simulation import Help, Recorded, simulate
 from features.simulation.force import LAST_MONTH
 from training.dataset import training_set

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from features.profile import IndexOutcome, load_profile
+from features.profile import load_profile
+from features.profile_rows import IndexOutcome
 from tests.training_force import small_force, small_profile
 from training.dataset import TrainingSet, training_set
 from training.folds import Fold

@@ -26,11 +26,17 @@ def prepared(tmp_path_factory):
     return home, furnished(home)
 
 
+@pytest.fixture(scope="module")
+def checked():
+    """The kinds of pages that axe has seen: each is looked at on one walk here, on every walk in the acceptance."""
+    return set()
+
+
 @pytest.mark.browser
 @pytest.mark.parametrize(("language", "width"), [("zh", WIDTHS["narrow"]), ("en", WIDTHS["wide"])])
-def test_every_role_does_what_it_came_for(browser, prepared, tmp_path, language, width):
+def test_every_role_does_what_it_came_for(browser, prepared, checked, tmp_path, language, width):
     home, first = prepared
-    passwords, checked = dict(first), set()
+    passwords = dict(first)
     with service(shutil.copytree(home, tmp_path / "home")) as served:
         for story in ROLE_OF:
             assert lived(browser, served, passwords, story, language=language, width=width, checked=checked)

@@ -15,7 +15,8 @@ from features.histories.tables import Histories
 from features.labels import labels, latest_labelled, the_risk
 from features.months import month_of_day, month_text
 from features.names import parse_name
-from features.profile import EventOutcome, Profile, Risk
+from features.profile import Profile
+from features.profile_rows import EventOutcome, Risk
 
 WARM_UP_MONTHS = 6
 """Months of events before the first as-of: with less, every window is empty."""

@@ -31,7 +31,7 @@ from features.parts.passes import (
     spread_rows,
 )
 from features.parts.workers import Workers
-from features.profile import IndexOutcome
+from features.profile_rows import IndexOutcome
 from training.dataset import TrainingSet, last_month, training_months
 from training.fitting import settings_of
 from training.folds import temporal_folds

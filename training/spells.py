@@ -9,7 +9,8 @@ import numpy.typing as npt
 from features.asknown import NEVER, lifetimes
 from features.histories.tables import Histories
 from features.months import last_day, month_of_day
-from features.profile import EventOutcome, Profile
+from features.profile import Profile
+from features.profile_rows import EventOutcome
 from training.dataset import TrainingSet
 
 KINDS = ("rest", "mentoring")

@@ -10,7 +10,7 @@ from features.assessment.ground.assessable import Assessable, Mask
 from features.assessment.ground.indicators import Estimate, combined
 from features.assessment.ground.levels import PostLevels, bounds, over
 from features.histories.tables import Floats
-from features.profile import Kind
+from features.profile_rows import Kind
 from features.statistics import FEWEST
 
 COLUMNS = ("scope", "officer_id", "unit", "post", "persons", "superiors", "residents", "difference", "low", "high",

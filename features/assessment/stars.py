@@ -17,7 +17,7 @@ from features.assessment.negative_list import standing_at
 from features.histories.tables import Floats
 from features.months import first_day, timestamps
 from features.names import number_text
-from features.profile import ASSESSED
+from features.profile_rows import ASSESSED
 
 STAR_COLUMNS = ("quarter", "state", "post", "unit", "officer_id", "rank", "tied", "star", "barred", "level", "low",
                 "high", "months", "reason_zh", "reason_en")  # fmt: skip

@@ -15,7 +15,7 @@ from features.assessment.ground.levels import INDEX, PostLevels, bounds, informe
 from features.efficiency import exposures, long_work, observed
 from features.histories.tables import Floats
 from features.months import month_text
-from features.profile import ASSESSED, Post
+from features.profile_rows import ASSESSED, Post
 from features.statistics import FEWEST
 
 AROUND_MONTHS = 6

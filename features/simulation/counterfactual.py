@@ -9,7 +9,7 @@ import pandas as pd
 from features.cohort import Cohort, cohort
 from features.histories.tables import Floats, Histories, Ints
 from features.months import last_day, timestamps
-from features.profile import Risk
+from features.profile_rows import Risk
 from features.simulation.intervention import Trial
 from features.simulation.mechanism import (
     Mechanism,

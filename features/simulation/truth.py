@@ -12,7 +12,7 @@ from features.cohort import Cohort, cohort
 from features.efficiency import monthly_index
 from features.histories.tables import Floats, Histories, Ints
 from features.months import last_day, timestamps
-from features.profile import IndexOutcome, Risk
+from features.profile_rows import IndexOutcome, Risk
 from features.simulation.mechanism import (
     Mechanism,
     Noise,

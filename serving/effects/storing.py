@@ -10,7 +10,8 @@ from sqlalchemy import Engine, delete, insert
 from sqlalchemy.orm import Session
 
 from features.months import month_end, month_text
-from features.profile import EventOutcome, Profile
+from features.profile import Profile
+from features.profile_rows import EventOutcome
 from serving.database import transaction
 from serving.effects.tables import EffectRow, ExpectedBenefit, TrackedFigure
 from training.effects.benefit import GroupEffect

@@ -8,7 +8,8 @@ from fastapi.responses import Response
 
 from features.errors import Refusal
 from features.histories.store import stored_profile
-from features.profile import EventOutcome, Profile, Risk, load_profile
+from features.profile import Profile, load_profile
+from features.profile_rows import EventOutcome, Risk
 from serving.access.caller import needs
 from serving.access.roles import Permission
 from serving.pages.codes import key_of

@@ -17,7 +17,8 @@ from features.histories.bases import load_bases
 from features.histories.store import load_officer
 from features.histories.tables import Events, Histories
 from features.months import first_day, last_day
-from features.profile import Measure, Profile
+from features.profile import Profile
+from features.profile_rows import Measure
 from serving.access.roles import Field
 from serving.access.sight import Sight
 

@@ -18,7 +18,8 @@ from features.engine import FeatureRows, feature_rows
 from features.histories.store import current_version, load_histories
 from features.histories.tables import Floats, Histories, Ints
 from features.months import NO_DAY, last_day, month_end, month_of
-from features.profile import Action, Profile
+from features.profile import Profile
+from features.profile_rows import Action
 from serving.rest.tables import RestStanding
 
 Texts = npt.NDArray[np.str_]

@@ -16,7 +16,9 @@ from features.assessment.leaders import leaders
 from features.engine import FeatureRows, feature_rows
 from features.histories.tables import Histories
 from features.names import group_label
-from features.profile import Action, Profile, Text
+from features.profile import Profile
+from features.profile_rows import Action
+from features.texts import Text
 from serving.scored.lists import WELLNESS, Recommendation
 from serving.words import LANGUAGES, both, joined, percent, same, say
 

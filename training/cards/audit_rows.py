@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from features.profile import Text
+from features.texts import Text
 
 AUDITS = {
     "best_rival": Text(zh="与最好的对照方法比较", en="Against the best rival"),

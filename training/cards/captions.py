@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from features.profile import Text
+from features.texts import Text
 from training.cards.pictures import (
     NAMES,
     calibration_picture,

@@ -6,7 +6,7 @@ from typing import Any
 
 import jinja2
 
-from features.profile import Text
+from features.texts import Text
 from training.cards.audit_rows import audit_rows, making_rows
 from training.cards.captions import captioned, dimension_label, figure_text, group_name
 from training.cards.pictures import NAMES

@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from features.months import month_text
 from features.names import group_label
-from features.profile import EventOutcome, Profile
+from features.profile import Profile
+from features.profile_rows import EventOutcome
 from training.dataset import TrainingSet
 from training.judging.metrics import MODEL, interval_of, officer_draws
 from training.judging.validation import OutOfFold

@@ -16,7 +16,7 @@ from features.errors import Refusal
 from features.histories.tables import Histories
 from features.labels import the_risk
 from features.months import month_of_day, month_text
-from features.profile import EventOutcome
+from features.profile_rows import EventOutcome
 from training.dataset import last_month
 from training.effects.estimate import Z90, Figure, WhyNot, told_count
 from training.effects.study import Array, Mask, measure_of

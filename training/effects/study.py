@@ -16,7 +16,8 @@ from features.histories.tables import Histories, Ints
 from features.labels import labels, latest_labelled, the_risk
 from features.months import month_of_day, month_text
 from features.names import parse_name
-from features.profile import EventOutcome, Profile
+from features.profile import Profile
+from features.profile_rows import EventOutcome
 from training.dataset import WARM_UP_MONTHS, last_month
 from training.spells import Ledger, standing_events
 

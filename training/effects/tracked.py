@@ -14,7 +14,8 @@ from features.efficiency import monthly_index
 from features.histories.tables import Histories, Ints
 from features.labels import labels
 from features.months import month_of_day
-from features.profile import EventOutcome, Profile
+from features.profile import Profile
+from features.profile_rows import EventOutcome
 from training.effects.study import Array
 from training.spells import standing_events
 

@@ -12,7 +12,9 @@ import numpy.typing as npt
 
 from features.months import month_text
 from features.names import parse_name
-from features.profile import EventOutcome, IndexOutcome, Profile, Risk, Text
+from features.profile import Profile
+from features.profile_rows import EventOutcome, IndexOutcome, Risk
+from features.texts import Text
 from training.dataset import TrainingSet
 from training.fitting import fit, refit
 from training.folds import Fold

@@ -18,7 +18,7 @@ from features.errors import Refusal
 from features.histories.tables import Histories
 from features.labels import labels, latest_labelled, the_risk
 from features.months import month_text, parse_month
-from features.profile import EventOutcome
+from features.profile_rows import EventOutcome
 from training.dataset import MOST_VALUES, TrainingSet, last_month, training_months, training_set
 from training.fitting import fit
 from training.judging.followed import Followed, Outcomes, followed

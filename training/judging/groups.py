@@ -9,7 +9,7 @@ import numpy as np
 import scipy
 
 from features.policy import Policy
-from features.profile import Text
+from features.texts import Text
 from training.judging.metrics import Figure
 
 PLAIN = ("selection", "precision", "missed", "calibration")

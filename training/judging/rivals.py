@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from features.names import FeatureName, parse_name
-from features.profile import EventOutcome, IndexOutcome, Risk
+from features.profile_rows import EventOutcome, IndexOutcome, Risk
 from training.dataset import TrainingSet
 from training.judging.metrics import RULE
 

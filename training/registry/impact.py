@@ -13,7 +13,8 @@ from filelock import FileLock
 
 from features.errors import Refusal
 from features.policy import Policy
-from features.profile import EventOutcome, Profile, Risk
+from features.profile import Profile
+from features.profile_rows import EventOutcome, Risk
 from training.models.risk_model import RiskModel
 from training.registry.chain import LINKS, append, canonical, read
 from training.registry.history import now

@@ -19,7 +19,8 @@ from features.cohort import Standing, first_month, standing
 from features.efficiency import indicator_posts, may_be_assessed
 from features.histories.tables import Events, Floats, Histories, Ints
 from features.months import NO_DAY, first_day, last_day, month_of_day
-from features.profile import Post, Profile
+from features.profile import Profile
+from features.profile_rows import Post
 from features.texts import as_valid
 
 MONTHS = 18

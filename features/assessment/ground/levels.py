@@ -24,7 +24,7 @@ from features.assessment.ground.indicators import (
 from features.assessment.ground.windows import Windows, windows
 from features.efficiency import exposures, post_scores
 from features.histories.tables import Floats
-from features.profile import ASSESSED
+from features.profile_rows import ASSESSED
 from features.statistics import FEWEST, vs_peers
 
 INDEX = "index"

@@ -15,7 +15,7 @@ from features.assessment.ground.indicators import SEEN_MONTHS, PostSeries
 from features.efficiency import exposures, post_scores
 from features.histories.tables import Floats, Ints
 from features.months import NO_DAY, first_day, last_day, month_of_day, timestamps
-from features.profile import ASSESSED
+from features.profile_rows import ASSESSED
 from features.statistics import FEWEST, vs_peers
 
 LENGTH = {"week": 1, "month": 1, "quarter": 3, "case": 3}

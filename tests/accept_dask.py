@@ -233,5 +233,7 @@ def _used(workers: Workers) -> tuple[float, float]:
 
 
 def _usage() -> tuple[float, float]:
+    """CPU seconds and peak memory in MB of the process that runs it; Linux counts a parent's peak in ru_maxrss."""
     told = resource.getrusage(resource.RUSAGE_SELF)
-    return told.ru_utime + told.ru_stime, told.ru_maxrss / 1024
+    peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return told.ru_utime + told.ru_stime, int(peak.split()[1]) / 1024

@@ -10,10 +10,11 @@ import numpy as np
 from features.errors import Refusal
 from serving.rest.asking import Asked
 from serving.rest.days import Days
-from serving.rest.plan import Limits, OutOfTime, Solution, one_more, promising, solve
+from serving.rest.plan import Solution, one_more, promising, solve
 from serving.rest.sentences import Words, told
 from serving.rest.solver.explain import Conflict, conflict
 from serving.rest.solver.problem import Ints, RestProblem, needed
+from serving.rest.solver.search import Limits, OutOfTime
 
 
 @dataclass(frozen=True)

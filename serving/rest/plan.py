@@ -1,29 +1,23 @@
 """Solving a rest plan: HiGHS over the programme; bounds by nodes and time; the value of one more place."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy
 
+from serving.rest.solver.parts import by_units, prices_of
 from serving.rest.solver.problem import FAIR_PLACE, Floats, Ints, RestKind, RestProblem, fair_least, only
 from serving.rest.solver.programme import Programme, programme
+from serving.rest.solver.search import Limits, Searched, searched
 
-INFEASIBLE = 2
-"""HiGHS's status, as SciPy gives it, where nothing meets all demands."""
+MANY_COLUMNS = 50_000
+"""A larger programme is solved unit by unit."""
 MANY_WISHES = 4_000
 """More wishes than this are narrowed to those that have a chance of a place."""
 PER_PLACE, BESIDES = 2, 200
 """Of each kind so many wishes are kept for a place, and so many besides."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """When the search ends: a number of nodes (the same plan on every machine), and seconds in case of need."""
-
-    nodes: int = 2_000
-    seconds: float = 300.0
-    gap: float = 1e-5
 
 
 @dataclass(frozen=True)
@@ -45,13 +39,6 @@ class Solution:
     least: Ints
     narrowed: int
     seconds: float
-
-
-class OutOfTime(Exception):
-    """No plan at all was found within the limits."""
-
-    def __init__(self, limits: Limits) -> None:
-        super().__init__(f"no plan within {limits.nodes} nodes and {limits.seconds} s")
 
 
 def solve(problem: RestProblem, limits: Limits | None = None) -> Solution | None:
@@ -106,31 +93,16 @@ def promising(problem: RestProblem) -> Ints:
     return np.flatnonzero(chosen)
 
 
-def _searched(built: Programme, limits: Limits) -> "scipy.optimize.OptimizeResult | None":
-    """HiGHS's answer; None where there is none. One thread, no random start: the same every time."""
+def _searched(built: Programme, limits: Limits) -> Searched | None:
+    """The whole programme at once, or where it is large unit by unit; None where there is no solution."""
+    if built.columns > MANY_COLUMNS:
+        return by_units(built, limits)
     whole = np.ones(built.columns, dtype=np.int64)
     whole[built.columns - built.lacking :] = 0
-    found = scipy.optimize.milp(
-        built.cost,
-        integrality=whole,
-        bounds=scipy.optimize.Bounds(0, built.most),
-        constraints=_rows(built),
-        options={"node_limit": limits.nodes, "time_limit": limits.seconds, "mip_rel_gap": limits.gap},
-    )
-    if found.status == INFEASIBLE:
-        return None
-    if found.x is None:
-        raise OutOfTime(limits)
-    return found
+    return searched(built.cost, built.matrix, (built.low, built.high), built.most, whole, limits=limits)
 
 
-def _rows(built: Programme, more: Floats | float = 0.0) -> "list[scipy.optimize.LinearConstraint]":
-    return [scipy.optimize.LinearConstraint(built.matrix, built.low, built.high + more)] if len(built.low) else []
-
-
-def _solution(
-    built: Programme, found: "scipy.optimize.OptimizeResult | None", kept: Ints, narrowed: int, seconds: float
-) -> Solution:
+def _solution(built: Programme, found: Searched | None, kept: Ints, narrowed: int, seconds: float) -> Solution:
     if found is None:
         none = np.zeros(0, dtype=np.int64)
         return Solution(none, none, 0.0, 0.0, 0.0, True, {}, built.problem.least_by_unit, narrowed, seconds)
@@ -142,9 +114,9 @@ def _solution(
         wish=kept[built.wish[chosen]],
         week=built.week[chosen],
         value=float(-built.cost[chosen].sum()),
-        bound=float(-(found.mip_dual_bound if found.mip_dual_bound is not None else found.fun)),
-        gap=float(found.mip_gap or 0.0),
-        optimal=found.status == 0,
+        bound=found.bound,
+        gap=found.gap,
+        optimal=found.optimal,
         lacking={int(unit): round(float(x)) for unit, x in zip(units, short, strict=False) if x > 0.5},
         least=built.problem.least_by_unit,
         narrowed=narrowed,
@@ -155,32 +127,47 @@ def _solution(
 def one_more(problem: RestProblem) -> dict[str, float]:
     """Return by how much the expected benefit (probability) rises with one place more of each kind; "" is the total.
 
-    The linear relaxation is solved again with one place more: an upper estimate that equals the integer plan's in
-    practice, since the relaxation is all but whole. Kinds without a bound are left out.
+    The linear relaxation is solved again with one place more, or where it is large its price of a place is taken: an
+    upper estimate that equals the integer plan's in practice, since the relaxation is all but whole. Kinds without a
+    bound are left out.
     """
     built = programme(only(problem, promising(problem)))
     if not built.columns or not len(built.low) or built.impossible:
         return {}
-    before = _relaxed(built, 0.0)
+    prices = _prices(built)
     found: dict[str, float] = {}
     start = 0
     for part in built.rows:
         if part.demand in ("places", "total"):
-            more = np.zeros(len(built.low))
-            more[start] = 1.0
             key = problem.kinds[int(part.subject[0])].key if part.demand == "places" else ""
-            found[key] = max(0.0, _relaxed(built, more) - before)
+            found[key] = prices(start)
         start += len(part.low)
     return found
 
 
-def _relaxed(built: Programme, more: Floats | float) -> float:
-    """The greatest expected benefit of the relaxation, less the price of what units lack."""
+def _prices(built: Programme) -> Callable[[int], float]:
+    """What one more of a row's bound is worth: solved again with it, or where the programme is large its price."""
+    cost = _benefit_alone(built)
+    if built.columns > MANY_COLUMNS:
+        worth = prices_of(cost, built)
+        return lambda row: 0.0 if worth is None else max(0.0, float(worth[row]))
+    before = _relaxed(built, cost, 0.0)
+    return lambda row: max(0.0, _relaxed(built, cost, (np.arange(len(built.low)) == row).astype(float)) - before)
+
+
+def _benefit_alone(built: Programme) -> Floats:
+    """The expected benefit as a cost, with the price of what units lack."""
     benefit = np.nan_to_num(built.problem.benefit)
     cost = np.zeros(built.columns)
     cost[: len(built.wish)] = -np.where(built.problem.right, 0.0, benefit)[built.wish]
     cost[built.columns - built.lacking :] = FAIR_PLACE * max(float(benefit.max(initial=0)), 0.01)
-    found = scipy.optimize.milp(cost, bounds=scipy.optimize.Bounds(0, built.most), constraints=_rows(built, more))
+    return cost
+
+
+def _relaxed(built: Programme, cost: Floats, more: Floats | float) -> float:
+    """The greatest expected benefit of the relaxation, with so much more of each row's bound."""
+    rows = [scipy.optimize.LinearConstraint(built.matrix, built.low, built.high + more)]
+    found = scipy.optimize.milp(cost, bounds=scipy.optimize.Bounds(0, built.most), constraints=rows)
     return float(-found.fun) if found.x is not None else 0.0
 
 

@@ -17,6 +17,7 @@ import click
 from features.errors import Refusal, WrongUsage
 from features.late import Late
 
+dask: Any = Late("dask")
 distributed: Any = Late("distributed")
 
 AHEAD = 2
@@ -27,6 +28,8 @@ DASK = click.option(
     "--dask", default=None, metavar="ADDRESS|local:N", help="Dask's scheduler, or so many workers on this machine."
 )
 
+LARGE = {"distributed.admin.large-graph-warning-threshold": "1GB"}
+"""Figures of everyone go with each task, since whoever makes it after a worker's death needs them too: no warning."""
 NO_PAGES = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
 """No dashboard; what Dask asks of itself by HTTP stays on this machine, on any free port."""
 
@@ -68,7 +71,11 @@ def opened(address: str) -> Iterator[Workers]:
     """
     kind, _, number = address.partition(":")
     if kind == "local":
-        with _local(number) as cluster, distributed.Client(cluster, set_as_default=False) as client:
+        with (
+            dask.config.set(LARGE),
+            _local(number) as cluster,
+            distributed.Client(cluster, set_as_default=False) as client,
+        ):
             client.register_plugin(_silent())
             yield Workers(client)
         return
@@ -79,7 +86,7 @@ def opened(address: str) -> Iterator[Workers]:
             f"No Dask scheduler answers at {address} ({type(error).__name__}).",
             hint="Start one with: dask scheduler, and workers with: dask worker ADDRESS; or use --dask local:2.",
         ) from None
-    with client:
+    with dask.config.set(LARGE), client:
         if not client.nthreads():
             raise Refusal(f"The Dask scheduler at {address} has no workers.", hint="Start some: dask worker ADDRESS")
         yield Workers(client)

@@ -12,6 +12,7 @@ from features.profile import Profile
 from training.dataset import TrainingSet
 from training.folds import LaterSplit, later_split
 from training.models.intervals import moves
+from training.models.lanes import EVERY, LANES, for_rows
 from training.models.risk_model import Calibration, RiskModel, calibrated, direction
 from training.recipe import STANDARD, Recipe
 from training.screening import screened, steady
@@ -116,7 +117,9 @@ def _sized(
 
 def _raw(booster: lgb.Booster, rows: TrainingSet, inputs: tuple[str, ...], trees: int) -> Array:
     values = rows.values[:, rows.columns(inputs)]
-    return np.asarray(booster.predict(values, raw_score=True, num_iteration=trees), dtype=np.float64)
+    with LANES.asked(for_rows(len(values))) as threads:
+        said = booster.predict(values, raw_score=True, num_iteration=trees, num_threads=threads)
+    return np.asarray(said, dtype=np.float64)
 
 
 def _both(label: npt.NDArray[np.float32]) -> bool:
@@ -128,8 +131,10 @@ def _bag(
 ) -> tuple[lgb.Booster, ...]:
     """The boosters of the recipe's bag. What differs is drawn while growing: they share one table of binned values."""
     settings = [settings_of(rows, signs, {**recipe.settings, **each}) for each in recipe.bag]
-    table = _table(rows, inputs, settings[0])
-    return tuple(lgb.train(each, table, num_boost_round=trees) for each in settings)
+    with LANES.asked(settings[0]["num_threads"]) as threads:
+        settings = [{**each, "num_threads": threads} for each in settings]
+        table = _table(rows, inputs, settings[0])
+        return tuple(lgb.train(each, table, num_boost_round=trees) for each in settings)
 
 
 def _boosted(
@@ -142,18 +147,20 @@ def _boosted(
     later: TrainingSet | None = None,
 ) -> lgb.Booster:
     parameters = settings_of(rows, signs, settings)
-    table = _table(rows, inputs, parameters)
-    if later is None:
-        return lgb.train(parameters, table, num_boost_round=trees)
-    checked = table.create_valid(later.values[:, later.columns(inputs)], later.label, weight=later.weight)
-    stop = lgb.early_stopping(PATIENCE, verbose=False)
-    return lgb.train(parameters, table, num_boost_round=trees, valid_sets=[checked], callbacks=[stop])
+    with LANES.asked(parameters["num_threads"]) as threads:
+        parameters["num_threads"] = threads
+        table = _table(rows, inputs, parameters)
+        if later is None:
+            return lgb.train(parameters, table, num_boost_round=trees)
+        checked = table.create_valid(later.values[:, later.columns(inputs)], later.label, weight=later.weight)
+        stop = lgb.early_stopping(PATIENCE, verbose=False)
+        return lgb.train(parameters, table, num_boost_round=trees, valid_sets=[checked], callbacks=[stop])
 
 
 def settings_of(rows: TrainingSet, signs: Sequence[int], settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return all of LightGBM's settings for rows, given a recipe's."""
     leaf = max(SMALLEST_LEAF, min(int(settings["min_data_in_leaf"]), len(rows) // 200))  # smaller in small forces
-    threads = 1 if len(rows) * len(signs) < ONE_THREAD else 0
+    threads = 1 if len(rows) * len(signs) < ONE_THREAD else EVERY
     return {
         **FIXED,
         **settings,

@@ -20,6 +20,7 @@ from training.dataset import TrainingSet
 from training.folds import Fold
 from training.judging.metrics import Figure, figures, officer_draws
 from training.judging.validation import OutOfFold, validate
+from training.models.lanes import LANES
 from training.recipe import Recipe
 from training.screening import screened
 from training.spells import Ledger, Mask, censored, marks
@@ -45,7 +46,6 @@ SETTINGS: Mapping[str, Any] = {
     "seed": 20,
     "deterministic": True,
     "force_col_wise": True,
-    "num_threads": 1,
     "verbose": -1,
 }
 
@@ -240,9 +240,12 @@ def _history(name: str, measures: Sequence[str]) -> bool:
 
 
 def _fitted(values: npt.NDArray[np.float32], label: npt.NDArray[np.float32], others: npt.NDArray[np.float32]) -> Array:
-    table = lgb.Dataset(values, label, params=dict(SETTINGS))
-    booster = lgb.train(dict(SETTINGS), table, num_boost_round=TREES)
-    return np.asarray(booster.predict(others, num_threads=1), dtype=np.float64)
+    with LANES.asked(1) as threads:
+        settings = {**SETTINGS, "num_threads": threads}
+        table = lgb.Dataset(values, label, params=settings)
+        booster = lgb.train(settings, table, num_boost_round=TREES)
+        said = booster.predict(others, num_threads=threads)
+    return np.asarray(said, dtype=np.float64)
 
 
 def _untouched(rows: TrainingSet, settled: npt.NDArray[np.int64], chance: Array, base: int) -> Array:

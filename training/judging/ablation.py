@@ -20,6 +20,7 @@ from training.fitting import fit, refit
 from training.folds import Fold
 from training.judging.metrics import RULE, Figure, interval_of, list_metrics, officer_draws
 from training.judging.validation import OutOfFold
+from training.models.lanes import LANES, for_rows
 from training.recipe import Recipe
 
 Array = npt.NDArray[np.float64]
@@ -257,7 +258,9 @@ class _Refits:
         """Raw scores of the test rows by a booster that lacks some inputs."""
         kept = tuple(name for name in self.inputs if name not in left_out)
         booster = refit(self.train, kept, self.profile, settings=self.settings, trees=self.trees)
-        return np.asarray(booster.predict(self.test.values[:, self.test.columns(kept)], raw_score=True), np.float64)
+        values = self.test.values[:, self.test.columns(kept)]
+        with LANES.asked(for_rows(len(values))) as threads:
+            return np.asarray(booster.predict(values, raw_score=True, num_threads=threads), np.float64)
 
 
 def _only(rows: TrainingSet, names: tuple[str, ...]) -> TrainingSet:

@@ -26,6 +26,7 @@ from training.judging.metrics import RULE
 from training.judging.ranked import bounds_of, gain
 from training.judging.rivals import rivals
 from training.models.evidence import SUFFICIENT
+from training.models.lanes import LANES
 from training.models.risk_model import RiskModel
 
 Array = npt.NDArray[np.float64]
@@ -193,7 +194,8 @@ def _models(
         step(1)
         return found
 
-    with ThreadPoolExecutor(max_workers=min(len(starts), os.cpu_count() or 1)) as threads:
+    workers = min(len(starts), os.cpu_count() or 1)
+    with LANES.side_by_side(workers), ThreadPoolExecutor(max_workers=workers) as threads:
         return dict(zip(starts, threads.map(one, starts), strict=True))
 
 

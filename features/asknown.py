@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from features.cells import AGGREGATES, Cells, Cube, Members, Rows, add_rows, by_birth, cells_of, make_anew, of_several
+from features import births
+from features.births import Entries, Extent, by_birth, come_again
+from features.cells import AGGREGATES, Anew, Cells, Cube, Rows, advance, cells_of, of_several
 from features.histories.tables import Events, Floats, Histories, Ints
 from features.months import NO_DAY, first_day, month_of_day
 from features.profile import Profile
 
-NEVER = np.iinfo(np.int32).max
-NOBODY = np.zeros(0, dtype=np.int64)
+NEVER = births.NEVER
+NOBODY, NO_MONTHS = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int32)
 OLDEST_MONTHS = 60
 """Events more than this before the first posting of the force count as 'ever' and 'last', not in sums."""
 
@@ -58,10 +60,8 @@ def _uncorrected(events: Events) -> Lifetimes:
 
 def _corrected(events: Events) -> Cells:
     """The rows whose event_id comes again."""
-    named = np.bincount(events.event + 1)[1:]  # -1 is no event_id
-    if not (named > 1).any():
-        return NOBODY
-    return np.flatnonzero((events.event >= 0) & (named > 1)[events.event])
+    found: Cells = come_again(events.event)
+    return found
 
 
 @dataclass(frozen=True)
@@ -98,37 +98,30 @@ def credits(profile: Profile, events: Events, value: Floats) -> Credits:
 
 @dataclass(frozen=True)
 class Export:
-    """The rows of some officers, 0 to ``officers`` - 1, when each counts, and the month with which cubes begin."""
+    """The rows of the officers from ``first`` on, when each counts, and the month with which cubes begin."""
 
-    rows: Rows
-    officers: int
+    entries: Entries
     base: int
-
-    @classmethod
-    def of(cls, given: Histories, last_month: int) -> "Export":
-        """Return all rows."""
-        rows = _rows(given.profile, given.events, lifetimes(given.events))
-        return cls(rows, len(given.officers), _base_month(given, last_month))
+    first: int
+    officers: int
 
 
 class Parted:
     """The rows of histories for one range of officers at a time; what rows need of each other is found once."""
 
     def __init__(self, given: Histories, last_month: int) -> None:
-        self.profile, self.base, self.events = given.profile, _base_month(given, last_month), given.events
-        self.life = lifetimes(given.events) if len(_corrected(given.events)) else None
-        """When rows count; None where no row is corrected, and each part finds it alone."""
-        officer = given.events.officer
-        if (officer[1:] < officer[:-1]).any():
-            order = np.argsort(officer, kind="stable")  # rows of a cell keep their order
-            self.events, self.life = given.events.take(order), self.life and self.life.take(order)
+        events = given.events
+        self.base = _base_month(given, last_month)
+        life = lifetimes(events) if len(_corrected(events)) else None
+        self.entries = _entries(given.profile, events, life)
+        if (events.officer[1:] < events.officer[:-1]).any():
+            order = np.argsort(events.officer, kind="stable")  # rows of a cell keep their order
+            self.entries = _taken(self.entries, order)
 
     def export(self, first: int, after: int) -> Export:
         """Return the rows of the officers from ``first`` up to ``after``."""
-        chosen = slice(*np.searchsorted(self.events.officer, np.array([first, after], dtype=np.int32)))
-        events = self.events.take(chosen)
-        rows = _rows(self.profile, events, self.life.take(chosen) if self.life else _uncorrected(events))
-        return Export(rows._replace(officer=rows.officer - np.int32(first)), after - first, self.base)
+        chosen = slice(*np.searchsorted(self.entries.officer, np.array([first, after], dtype=np.int32)))
+        return Export(_taken(self.entries, chosen), self.base, first, after - first)
 
 
 class KnownCube:
@@ -137,7 +130,7 @@ class KnownCube:
     Arrays are [measure, month, officer] from ``base``: ``value`` (0 in an empty cell of a summed measure,
     NaN otherwise), ``count``, ``direct``, ``spans``, ``last`` (day, NO_DAY when empty), ``days`` (bits); ``latest``
     [measure, officer] is the last day of all. ``count`` counts rows that occurred in the month, ``direct`` those that
-    are no long work, ``spans`` the long work that covers the month.
+    are no long work, ``spans`` the long work that covers the month. ``cells`` holds the same as the loops want it.
 
     Within a cell rows are added in the order of the export, whenever they were recorded, so that the numbers are those
     of any other way to add what was known. Cells whose rows come in one month, nearly all, are added to; others
@@ -146,61 +139,61 @@ class KnownCube:
 
     def __init__(self, given: Histories, *, last_month: int, export: "Export | None" = None) -> None:
         """An ``export`` holds the rows of some officers, which are numbered as it says; else all are taken."""
-        export = export or Export.of(given, last_month)
+        export = export or Parted(given, last_month).export(0, len(given.officers))
         self.profile = given.profile
         self.base = export.base
         self.months = last_month - self.base + 1
         self.now = self.base - 1
-        self._rows, self._births, source = by_birth(export.rows, self.base, last_month)
-        self._cube = _empty_cube(given.profile, base=self.base, months=self.months, officers=export.officers)
-        shape = (len(given.profile.measure_keys), self.months, export.officers)
-        self.value = self._cube.value.reshape(shape)
-        counts = (self._cube.rows, self._cube.direct, self._cube.spans, self._cube.last)
-        self.count, self.direct, self.spans, self.last = (cells.reshape(shape) for cells in counts)
-        self.days = self._cube.days.reshape(shape)
-        self.latest = self._cube.latest.reshape(shape[0], shape[2])
-        self._again, self._members, self._ending = self._made_anew(source)
+        self.plain, self.rows = by_birth(export.entries, Extent(self.base, last_month, export.first, export.officers))
+        self.cells = _empty_cube(given.profile, base=self.base, months=self.months, officers=export.officers)
+        self.anew = _made_anew(self.cells, self.rows)
+        shape = (self.months, len(given.profile.measure_keys), export.officers)
+        cells = (self.cells.rows, self.cells.direct, self.cells.spans, self.cells.last)
+        self.value = self.cells.value.reshape(shape).transpose(1, 0, 2)
+        self.days = self.cells.days.reshape(shape).transpose(1, 0, 2)
+        self.count, self.direct, self.spans, self.last = (part.reshape(shape).transpose(1, 0, 2) for part in cells)
+        self.latest = self.cells.latest.reshape(shape[1:])
 
-    def advance(self, month: int) -> Cells:
-        """Take in everything recorded up to ``month``; return the flat cells of earlier months that changed."""
-        first, after = self._births[month - self.base], self._births[month - self.base + 1]
-        late, anew = add_rows(self._cube, self._rows, self._again, first, after)
+    def advance(self, month: int) -> None:
+        """Take in everything recorded up to ``month``."""
+        advance(self.cells, self.plain, self.rows, self.anew, month)
         self.now = month
-        if not len(self._again):
-            return np.asarray(late)
-        cells, since = self._ending
-        again = np.unique(np.concatenate([anew, cells[slice(*np.searchsorted(since, [month, month + 1]))]]))
-        if len(again):
-            make_anew(self._cube, self._rows, self._members, again, month)
-        return np.concatenate([late, again])
 
     def slot(self, month: int) -> int:
         """Return the position of a month on the month axis."""
         return month - self.base
 
-    def _made_anew(self, source: Cells) -> tuple[npt.NDArray[np.bool_], Members, tuple[Cells, Ints]]:
-        """Which cells are made anew, their credits, and the cells of rows that end, with the month, in its order."""
-        rows = self._rows
-        ends, plain = rows.died != NEVER, (rows.born == rows.month) & (rows.length == 1)
-        if plain.all() and not ends.any():
-            nothing = np.zeros(0, dtype=np.int32)
-            return nothing.astype(np.bool_), Members(NOBODY, NOBODY, nothing), (NOBODY, nothing)
-        again = of_several(self._cube, rows, NEVER)
-        cell, row, _ = cells_of(self._cube, rows, np.flatnonzero(ends), again)
-        order = np.argsort(rows.died[row], kind="stable")
-        every, owner, steps = cells_of(self._cube, rows, np.arange(len(rows.born)), again)
-        kept = np.lexsort((source[owner], every))
-        return again, Members(every[kept], owner[kept], steps[kept]), (cell[order], rows.died[row][order])
+
+def _entries(profile: Profile, events: Events, life: Lifetimes | None) -> Entries:
+    """All rows with what is to be known of them; ``life`` None where no row ends another."""
+    spread = np.array([profile.measures[key].aggregate == "sum" for key in profile.measure_keys], dtype=np.bool_)
+    born, died = (life.born, life.died) if life else (NO_MONTHS, NO_MONTHS)
+    began = events.began if events.began.max(initial=NO_DAY) != NO_DAY else NO_MONTHS
+    first = min(int(events.occurred.min(initial=NEVER)), int(began[began != NO_DAY].min(initial=NEVER)))
+    last = int(max(events.occurred.max(initial=NO_DAY), events.recorded.max(initial=NO_DAY)))
+    months = month_of_day(np.arange(first, last + 1))
+    return Entries(events.officer, events.measure, events.occurred, events.recorded, began, events.value, born, died,
+                   spread, first, months)  # fmt: skip
 
 
-def _rows(profile: Profile, events: Events, life: Lifetimes) -> Rows:
-    month = month_of_day(events.occurred)
-    length = np.ones(len(events), dtype=np.int32)
-    spread = np.flatnonzero((events.began != NO_DAY) & (events.began < events.occurred))
-    summed = np.array([profile.measures[key].aggregate == "sum" for key in profile.measure_keys], dtype=bool)
-    spread = spread[summed[events.measure[spread]]]
-    length[spread] = month[spread] - month_of_day(events.began[spread]) + 1
-    return Rows(events.measure, events.officer, events.occurred, month, length, life.value, life.born, life.died)
+def _taken(entries: Entries, rows: Cells | slice) -> Entries:
+    """The chosen rows, in their order; what is empty stays so."""
+    parts = ("officer", "measure", "occurred", "recorded", "began", "value", "born", "died")
+    found = {name: getattr(entries, name) for name in parts}
+    return entries._replace(**{name: part[rows] for name, part in found.items() if len(part)})
+
+
+def _made_anew(cube: Cube, rows: Rows) -> Anew:
+    """Which cells are made anew, their credits, and the cells of rows that end, with the month, in its order."""
+    ends = rows.died != NEVER
+    if ((rows.born == rows.month) & (rows.length == 1) & ~ends).all():
+        return Anew(NO_MONTHS.astype(np.bool_), NOBODY, NOBODY, NO_MONTHS, NOBODY, NO_MONTHS)
+    mask = of_several(cube, rows, NEVER)
+    cell, row, _ = cells_of(cube, rows, np.flatnonzero(ends), mask)
+    order = np.argsort(rows.died[row], kind="stable")
+    every, owner, steps = cells_of(cube, rows, np.arange(len(rows.born)), mask)
+    kept = np.lexsort((rows.source[owner], every))
+    return Anew(mask, every[kept], owner[kept], steps[kept], cell[order], rows.died[row][order])
 
 
 def _empty_cube(profile: Profile, *, base: int, months: int, officers: int) -> Cube:
@@ -209,7 +202,7 @@ def _empty_cube(profile: Profile, *, base: int, months: int, officers: int) -> C
     size, people = len(keys) * months * officers, len(keys) * officers
     averaged = kind == AGGREGATES["mean"]
     mean = (np.cumsum(averaged) - 1).astype(np.int32)
-    value = np.repeat(np.where(kind == AGGREGATES["sum"], 0.0, np.nan), months * officers)
+    value = np.tile(np.repeat(np.where(kind == AGGREGATES["sum"], 0.0, np.nan), officers), months)
     count, direct, spans = (np.zeros(size, dtype=np.int32) for _ in range(3))
     last, latest = np.full(size, NO_DAY, dtype=np.int32), np.full(people, NO_DAY, dtype=np.int32)
     starts, days = first_day(np.arange(base, base + months)), np.zeros(size, dtype=np.uint32)

@@ -18,12 +18,29 @@ SUM, MEAN, MAX, LAST = range(4)
 AGGREGATES = {"sum": SUM, "mean": MEAN, "max": MAX, "last": LAST}
 
 
-class Rows(NamedTuple):
-    """The rows of an export, one entry each: where they count, how much, from which month until which.
+class Plain(NamedTuple):
+    """Rows recorded in the month in which they occurred, that nothing ends, in cells that have no others: nearly all.
 
-    ``month`` is the month in which the row occurred, ``length`` over how many months up to it its value is spread.
+    They stand by month, those of the cube's month i from ``begins[i]`` to ``ends[i]``, in the export's order.
     """
 
+    begins: Cells
+    ends: Cells
+    measure: Ints
+    officer: Ints
+    occurred: Ints
+    value: Floats
+
+
+class Rows(NamedTuple):
+    """All other rows that ever count, by month of birth: where they count, how much, from which month until which.
+
+    ``month`` is the month in which the row occurred, ``length`` over how many months up to it its value is spread.
+    Those of the cube's month i stand from ``bounds[i]`` to ``bounds[i + 1]``; what was born before comes with the
+    first. ``source`` is the row's place in the export.
+    """
+
+    bounds: Cells
     measure: Ints
     officer: Ints
     occurred: Ints
@@ -32,10 +49,11 @@ class Rows(NamedTuple):
     value: Floats
     born: Ints
     died: Ints
+    source: Cells
 
 
 class Cube(NamedTuple):
-    """Flat arrays of [measure, month, officer]: what is known; ``latest`` of [measure, officer], the last day of all.
+    """Flat arrays of [month, measure, officer]: what is known; ``latest`` of [measure, officer], the last day of all.
 
     ``kind`` is each measure's aggregate, ``starts`` the first day of each month from ``base``; ``total`` holds the
     sums of the measures that are averaged, ``mean`` the place of each of them there.
@@ -57,12 +75,19 @@ class Cube(NamedTuple):
     latest: Ints
 
 
-class Members(NamedTuple):
-    """The credits of cells that are made anew, by cell: ``cell`` ascending, ``row`` in the order of the export."""
+class Anew(NamedTuple):
+    """The cells that are made anew whenever one of their rows comes or ends: ``mask`` (empty where there are none).
 
+    ``cell`` (ascending), ``row`` (in the order of the export) and ``step`` are all their credits; ``ending`` are the
+    cells of rows that end, by month: ``since``.
+    """
+
+    mask: npt.NDArray[np.bool_]
     cell: Cells
     row: Cells
     step: Ints
+    ending: Cells
+    since: Ints
 
 
 def compiled(function: Any) -> Any:
@@ -70,119 +95,123 @@ def compiled(function: Any) -> Any:
     return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
 
 
-@compiled
-def _add(cube: Any, rows: Any, row: int, step: int) -> int:
-    """Add one month's share of a row to its cell; return the flat cell, -1 where it lies after the cube."""
-    length = rows.length[row]
-    slot = rows.month[row] - length + 1 + step - cube.base
-    if slot >= cube.months:
-        return -1
-    measure, officer, occurred = np.uint64(rows.measure[row]), np.uint64(rows.officer[row]), rows.occurred[row]
-    inside, closes = slot >= 0, step == length - 1
-    at = (measure * np.uint64(cube.months) + np.uint64(max(slot, 0))) * np.uint64(cube.officers) + officer
-    before = cube.last[at]
-    if closes and occurred > before:
-        cube.last[at] = occurred
-        ever = measure * np.uint64(cube.officers) + officer
-        cube.latest[ever] = max(cube.latest[ever], occurred)
-    if inside:
-        share, number, kind = rows.value[row] / length, cube.rows[at], cube.kind[measure]
-        if kind == SUM:
-            cube.value[at] += share
-        elif kind == MEAN:
-            there = (np.uint64(cube.mean[measure]) * np.uint64(cube.months) + np.uint64(slot)) * np.uint64(
-                cube.officers
-            ) + officer
-            cube.total[there] = share if number == 0 else cube.total[there] + share
-            cube.value[at] = cube.total[there] / (number + 1)
-        elif number == 0 or (kind == MAX and share > cube.value[at]) or (kind == LAST and occurred >= before):
-            cube.value[at] = share
-        if length > 1:
-            cube.spans[at] += 1
-        if closes:
-            cube.rows[at] = number + 1
-            cube.direct[at] += length == 1
-            cube.days[at] |= np.uint32(1) << np.uint32(occurred - cube.starts[slot])
-    return int(at)
+def inlined(function: Any) -> Any:
+    """Return the function compiled into each of those that call it: a call would hand over every array."""
+    return numba.njit(cache=True, nogil=True, inline="always", error_model="numpy")(function)
 
 
 @compiled
-def by_birth(rows: Any, base: int, last: int) -> Any:
-    """Return the rows that ever count by month of birth, the bounds of the months ``base`` to ``last``, and sources.
-
-    Within a month they keep their order; what was born before ``base`` comes with it. The sources are their places
-    in the export.
-    """
-    bounds = np.zeros(last - base + 2, dtype=np.int64)
-    for row in range(len(rows.born)):
-        if rows.born[row] < rows.died[row] and rows.born[row] <= last:
-            bounds[max(rows.born[row] - base, 0) + 1] += 1
-    bounds = np.cumsum(bounds)
-    size, following = bounds[-1], bounds.copy()
-    measure, officer = np.empty(size, dtype=np.int32), np.empty(size, dtype=np.int32)
-    occurred, month = np.empty(size, dtype=np.int32), np.empty(size, dtype=np.int32)
-    length, value = np.empty(size, dtype=np.int32), np.empty(size, dtype=np.float64)
-    born, died = np.empty(size, dtype=np.int32), np.empty(size, dtype=np.int32)
-    source = np.empty(size, dtype=np.int64)
-    for row in range(len(rows.born)):
-        if rows.born[row] < rows.died[row] and rows.born[row] <= last:
-            bucket = max(rows.born[row] - base, 0)
-            to = following[bucket]
-            following[bucket] += 1
-            measure[to], officer[to], occurred[to] = rows.measure[row], rows.officer[row], rows.occurred[row]
-            month[to], length[to], value[to] = rows.month[row], rows.length[row], rows.value[row]
-            born[to], died[to], source[to] = rows.born[row], rows.died[row], row
-    return Rows(measure, officer, occurred, month, length, value, born, died), bounds, source
+def advance(cube: Any, plain: Any, rows: Any, anew: Any, month: int) -> Any:
+    """Take in everything recorded in a month; return the flat cells of earlier months that changed."""
+    _add_plain(cube, plain, month - cube.base)
+    late, again = _add_rows(cube, rows, anew.mask, month - cube.base)
+    if not len(anew.mask):
+        return late
+    first, after = np.searchsorted(anew.since, month), np.searchsorted(anew.since, month + 1)
+    cells = np.unique(np.concatenate((again, anew.ending[first:after])))
+    _make_anew(cube, rows, anew, cells, month)
+    return np.concatenate((late, cells))
 
 
 @compiled
-def add_rows(cube: Any, rows: Any, again: Any, first: int, after: int) -> Any:
-    """Add the rows from ``first`` up to ``after``, but for cells to be made anew (a mask ``again``).
+def _add_plain(cube: Any, plain: Any, slot: int) -> None:
+    value, number, direct, days, kind = cube.value, cube.rows, cube.direct, cube.days, cube.kind
+    lasts, latest, people, begins = cube.last, cube.latest, np.uint64(cube.officers), cube.starts[slot]
+    first, after = plain.begins[slot], plain.ends[slot]
+    measures, officers = plain.measure[first:after], plain.officer[first:after]
+    occurred, shares = plain.occurred[first:after], plain.value[first:after]
+    slab = np.uint64(slot) * np.uint64(len(kind)) * people
+    for row in range(len(measures)):
+        measure, day = np.uint64(measures[row]), occurred[row]
+        ever = measure * people + np.uint64(officers[row])
+        at = slab + ever
+        if kind[measure] == SUM:
+            value[at] += shares[row]
+        else:
+            _put(cube, at, measure, shares[row], lasts[at] <= day)
+        if day > lasts[at]:
+            lasts[at], latest[ever] = day, max(latest[ever], day)
+        number[at] += 1
+        direct[at] += 1
+        days[at] |= np.uint32(1) << np.uint32(day - begins)
+
+
+@compiled
+def _put(cube: Any, at: int, measure: int, share: float, newer: bool) -> None:
+    """Put a share into a cell of a measure that is not summed."""
+    number, kind = cube.rows[at], cube.kind[measure]
+    if kind == MEAN:
+        measures, people = np.uint64(len(cube.kind)), np.uint64(cube.officers)
+        slot, officer = at // (measures * people), at % people
+        there = (np.uint64(cube.mean[measure]) * np.uint64(cube.months) + slot) * people + officer
+        cube.total[there] = share if number == 0 else cube.total[there] + share
+        cube.value[at] = cube.total[there] / (number + 1)
+    elif number == 0 or (kind == MAX and share > cube.value[at]) or (kind == LAST and newer):
+        cube.value[at] = share
+
+
+@compiled
+def _add_rows(cube: Any, rows: Any, again: Any, slot: int) -> Any:
+    """Add the rows born in a month, but for cells to be made anew (a mask ``again``).
 
     Returns the flat cells of months before their birth that changed, and those that are to be made anew.
     """
+    first, after = rows.bounds[slot], rows.bounds[slot + 1]
     size = 0
     for row in range(first, after):
         size += rows.length[row]
     late, found = np.empty(size, dtype=np.int64), 0
     anew, several = np.empty(size, dtype=np.int64), 0
-    value, number, direct, days = cube.value, cube.rows, cube.direct, cube.days
-    lasts, latest, starts, kind = cube.last, cube.latest, cube.starts, cube.kind
-    measures, officers, occurred, months = rows.measure, rows.officer, rows.occurred, rows.month
-    lengths, shares, born, people = rows.length, rows.value, rows.born, np.uint64(cube.officers)
     for row in range(first, after):
-        slot, measure, officer, day = months[row] - cube.base, np.uint64(measures[row]), officers[row], occurred[row]
-        at = (measure * np.uint64(cube.months) + np.uint64(max(slot, 0))) * people + np.uint64(officer)
-        plain = lengths[row] == 1 and 0 <= slot < cube.months and kind[measure] == SUM and months[row] >= born[row]
-        if plain and not (len(again) and again[at]):  # nearly all: as `_add` has it, with all arrays at hand
-            if day > lasts[at]:
-                ever = measure * people + np.uint64(officer)
-                lasts[at], latest[ever] = day, max(latest[ever], day)
-            value[at] += shares[row]
-            number[at] += 1
-            direct[at] += 1
-            days[at] |= np.uint32(1) << np.uint32(day - starts[slot])
-            continue
-        for step in range(lengths[row]):
-            if len(again):
-                cell = _cell(cube, rows, row, step)
-                if cell >= 0 and again[cell]:
-                    anew[several] = cell
-                    several += 1
-                    continue
-            cell = _add(cube, rows, row, step)
-            if cell >= 0 and months[row] - lengths[row] + 1 + step < born[row]:
+        for step in range(rows.length[row]):
+            cell = _cell(cube, rows, row, step)
+            if cell < 0:
+                continue
+            if len(again) and again[cell]:
+                anew[several] = cell
+                several += 1
+                continue
+            _add(cube, rows, row, step)
+            if rows.month[row] - rows.length[row] + 1 + step < rows.born[row]:
                 late[found] = cell
                 found += 1
     return late[:found], anew[:several]
 
 
-@numba.njit(cache=True, nogil=True, inline="always", error_model="numpy")
+@compiled
+def _add(cube: Any, rows: Any, row: int, step: int) -> None:
+    """Add one month's share of a row to its cell."""
+    length = rows.length[row]
+    slot = rows.month[row] - length + 1 + step - cube.base
+    measure, officer, occurred = np.uint64(rows.measure[row]), np.uint64(rows.officer[row]), rows.occurred[row]
+    closes, ever = step == length - 1, measure * np.uint64(cube.officers) + officer
+    at = np.uint64(max(slot, 0)) * np.uint64(len(cube.latest)) + ever
+    before = cube.last[at]
+    if closes and occurred > before:
+        cube.last[at] = occurred
+        cube.latest[ever] = max(cube.latest[ever], occurred)
+    if slot < 0:
+        return
+    share = rows.value[row] / length
+    if cube.kind[measure] == SUM:
+        cube.value[at] += share
+    else:
+        _put(cube, at, measure, share, occurred >= before)
+    if length > 1:
+        cube.spans[at] += 1
+    if closes:
+        cube.rows[at] += 1
+        cube.direct[at] += length == 1
+        cube.days[at] |= np.uint32(1) << np.uint32(occurred - cube.starts[slot])
+
+
+@inlined
 def _cell(cube: Any, rows: Any, row: int, step: int) -> Any:
+    """The flat cell of a credit, the first month's for all before; -1 where it lies after the cube."""
     slot = rows.month[row] - rows.length[row] + 1 + step - cube.base
     if slot >= cube.months:
         return -1
-    return (np.int64(rows.measure[row]) * cube.months + max(slot, 0)) * cube.officers + rows.officer[row]
+    return np.int64(max(slot, 0)) * len(cube.latest) + np.int64(rows.measure[row]) * cube.officers + rows.officer[row]
 
 
 @compiled
@@ -219,19 +248,19 @@ def cells_of(cube: Any, rows: Any, chosen: Any, among: Any) -> Any:
 
 
 @compiled
-def make_anew(cube: Any, rows: Any, members: Any, cells: Any, now: int) -> None:
+def _make_anew(cube: Any, rows: Any, anew: Any, cells: Any, now: int) -> None:
     """Make cells from the rows that count at month ``now``, in the export's order, and their officers' last day."""
     for at in cells:
-        measure, officer = at // (cube.months * cube.officers), at % cube.officers
-        cube.value[at] = 0.0 if cube.kind[measure] == SUM else np.nan
+        ever = at % len(cube.latest)
+        cube.value[at] = 0.0 if cube.kind[ever // cube.officers] == SUM else np.nan
         cube.rows[at], cube.direct[at], cube.spans[at] = 0, 0, 0
         cube.last[at], cube.days[at] = NO_DAY, 0
-        first, after = np.searchsorted(members.cell, at), np.searchsorted(members.cell, at + 1)
+        first, after = np.searchsorted(anew.cell, at), np.searchsorted(anew.cell, at + 1)
         for place in range(first, after):
-            row = members.row[place]
+            row = anew.row[place]
             if rows.born[row] <= now < rows.died[row]:
-                _add(cube, rows, row, members.step[place])
+                _add(cube, rows, row, anew.step[place])
         latest = NO_DAY
         for slot in range(cube.months):
-            latest = max(latest, cube.last[(measure * cube.months + slot) * cube.officers + officer])
-        cube.latest[measure * cube.officers + officer] = latest
+            latest = max(latest, cube.last[slot * len(cube.latest) + ever])
+        cube.latest[ever] = latest

@@ -1,11 +1,15 @@
 """Who is at work at an as-of, where, and for how long. Nothing about what they did."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from features.cells import compiled
 from features.histories.tables import Floats, Histories, Ints
 from features.months import NO_DAY, last_day, month_of_day
+
+NOWHERE = -1
 
 
 @dataclass(frozen=True)
@@ -38,14 +42,20 @@ class Standing:
 
 def standing(given: Histories, month: int) -> Standing:
     """Return where everyone stood on the last day of a month; of overlapping postings the last begun counts."""
-    postings, day = given.postings, last_day(month)
-    valid = np.flatnonzero((postings.first <= day) & ((postings.last == NO_DAY) | (postings.last >= day)))
-    parts = []
-    for column in (postings.post, postings.unit, postings.first):
-        where = np.full(len(given.officers), -1, dtype=np.int32)
-        where[postings.officer[valid]] = column[valid]  # sorted by first day: the last begun stays
-        parts.append(where)
-    return Standing(*parts)
+    postings = given.postings
+    row = _valid_postings(postings.officer, postings.first, postings.last, len(given.officers), int(last_day(month)))
+    parts = (np.append(column, NOWHERE).astype(np.int32) for column in (postings.post, postings.unit, postings.first))
+    return Standing(*(part[row] for part in parts))
+
+
+@compiled
+def _valid_postings(officer: Any, first: Any, last: Any, officers: int, day: int) -> Any:
+    """The row of everyone's posting on a day, the last begun of several; -1 where there is none."""
+    found = np.full(officers, NOWHERE)
+    for row in range(len(officer)):  # sorted by first day
+        if first[row] <= day and (last[row] == NO_DAY or last[row] >= day):
+            found[officer[row]] = row
+    return found
 
 
 def first_month(given: Histories) -> Ints:
@@ -55,9 +65,12 @@ def first_month(given: Histories) -> Ints:
     return month_of_day(day)
 
 
-def cohort(given: Histories, as_of: int) -> Cohort:
-    """Return everyone with a valid posting whose first posting began min_tenure_months or more before."""
-    start, now = first_month(given), standing(given, as_of)
+def cohort(given: Histories, as_of: int, start: Ints | None = None) -> Cohort:
+    """Return everyone with a valid posting whose first posting began min_tenure_months or more before.
+
+    ``start`` is `first_month`, where it is known already.
+    """
+    start, now = first_month(given) if start is None else start, standing(given, as_of)
     inside = (now.post >= 0) & (start <= as_of - given.profile.settings.min_tenure_months)
     officer = np.flatnonzero(inside).astype(np.int32)
     moved = month_of_day(now.since[officer])

@@ -4,6 +4,7 @@ Tiles of officers walk through the months, each over its `KnownCube`, and write 
 known then; afterwards officers are set beside their peers and units.
 """
 
+import itertools
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,19 +18,25 @@ import pandas as pd
 
 from features.asknown import KnownCube, Parted
 from features.cells import Cells
-from features.cohort import Cohort, cohort
+from features.cohort import Cohort, cohort, first_month
 from features.efficiency import monthly_index
 from features.errors import Refusal
 from features.histories.tables import Floats, Histories, Ints
 from features.months import last_day, timestamps
 from features.others import FIRST
 from features.profile import Profile
-from features.statistics import STATISTICS, compare, moments, slope, vs_peers, without_self
-from features.tiles import DAY_WINDOW, PEER_WINDOWS, RATE_WINDOWS, TILE, Rows, TileWalk, Wanted, write_rows
+from features.statistics import STATISTICS, moments, slope
+from features.tiles.beside import Beside, Groups, Units, post_moments, unit_sums, write_beside
+from features.tiles.days import DAY_WINDOW, RATE_WINDOWS
+from features.tiles.plan import BESIDE, PEER_WINDOWS, Wanted
+from features.tiles.walk import Tiles, all_members
 
 INDEX = "efficiency"
 INDEX_MONTHS = 12
-KEYS_AT_ONCE = 16
+TILE = 128
+"""So many officers walk through the months at a time."""
+LEVELS_AT_ONCE, AS_OFS_AT_ONCE = 32, 8
+"""So many levels that people are compared by, at so many as-ofs, are looked at at a time."""
 
 Part = TypeVar("Part")
 
@@ -96,7 +103,7 @@ def _measure_names(profile: Profile, key: str) -> list[str]:
                 f"{key}__{statistic}" + (f"__{window}m" if window else "")
                 for window in row.windows(profile.settings, measure)
             ]
-    names += [f"{key}__{statistic}__{window}m" for statistic in ("vs_peers", "unit") for window in PEER_WINDOWS]
+    names += [f"{key}__{statistic}__{window}m" for statistic in BESIDE for window in PEER_WINDOWS]
     if measure.daily:
         names += [f"{key}__in_a_row__{DAY_WINDOW}m", f"{key}__back_to_back__{DAY_WINDOW}m"]
     return names
@@ -129,9 +136,12 @@ def feature_rows(
         raise Refusal("No as-of was asked for.")
     given = given.until(wanted[-1])
     opened = feature_names(given.profile, sensitive=False)
-    making = _Making(given, Wanted(given.profile, columns, opened=opened), [cohort(given, as_of) for as_of in wanted])
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        making.alone(threads, progress)
+        parted = threads.submit(Parted, given, wanted[-1])
+        start = first_month(given)
+        cohorts = [cohort(given, as_of, start) for as_of in wanted]
+        making = _Making(given, Wanted(given.profile, columns, opened=opened), cohorts)
+        making.alone(threads, parted.result(), progress)
         making.beside_others(threads)
     making.index()
     return making.rows(columns)
@@ -143,71 +153,57 @@ class _Making:
     def __init__(self, given: Histories, wanted: Wanted, cohorts: list[Cohort]) -> None:
         self.given, self.wanted, self.cohorts = given, wanted, cohorts
         self.places = _places(cohorts, len(given.officers))
-        self.barred = [~given.covered(members.as_of)[members.officer] for members in cohorts]
-        """The members on whose health data there is no basis at the as-of."""
-        self.starts = np.cumsum([0, *map(len, cohorts)])
-        self.values = np.empty((self.starts[-1], len(wanted.position)), dtype=np.float32)
-        self.levels = np.empty((len(wanted.keys), len(PEER_WINDOWS), self.starts[-1]))
+        self.whose = all_members(given, cohorts, self.places)
+        size = self.whose.starts[-1]
+        self.values = np.empty((size, len(wanted.position)), dtype=np.float32)
+        self.levels = np.empty((size, len(wanted.levels)))
         """What people are compared by, of the members of one as-of after those of the other."""
 
-    def alone(self, threads: ThreadPoolExecutor, progress: Callable[[int], None] | None) -> None:
+    def alone(self, threads: ThreadPoolExecutor, parted: Parted, progress: Callable[[int], None] | None) -> None:
         """Write everything that needs nobody else."""
-        parted = Parted(self.given, self.cohorts[-1].as_of)
+        walking = Tiles(self.given, self.wanted, self.whose, parted)
         tiles, told = range(0, len(self.given.officers), TILE), 0
-        for done, _ in enumerate(_each(threads, partial(self._tile, parted), tiles), 1):
+        for done, _ in enumerate(_each(threads, partial(self._tile, walking), tiles), 1):
             for _ in range(told, len(self.cohorts) * done // len(tiles)):
                 told += 1
                 if progress:
                     progress(1)
 
-    def _tile(self, parted: Parted, first: int) -> None:
-        after, last = min(first + TILE, len(self.given.officers)), self.cohorts[-1].as_of
-        walk = TileWalk(self.given, self.wanted, parted, first=first, after=after, last=last)
-        for number, members in enumerate(self.cohorts):
-            levels = self.levels[:, :, self.starts[number] : self.starts[number + 1]]
-            walk.rows(members, self.barred[number], self.values, self.places[number], levels)
+    def _tile(self, walking: Tiles, first: int) -> None:
+        walking.walk(first, min(first + TILE, len(self.given.officers)), self.values, self.levels)
 
     def beside_others(self, threads: ThreadPoolExecutor) -> None:
         """Write what compares officers with their peers and their unit."""
-        several = range(0, len(self.wanted.keys), KEYS_AT_ONCE)
-        parts = [(number, first) for number in range(len(self.cohorts)) for first in several]
-        for _ in _each(threads, lambda part: self._compared(*part), parts):
+        as_ofs, levels = range(0, len(self.cohorts), AS_OFS_AT_ONCE), range(0, len(self.wanted.levels), LEVELS_AT_ONCE)
+        for _ in _each(threads, lambda part: self._compared(*part), list(itertools.product(as_ofs, levels))):
             pass
 
     def _compared(self, number: int, first: int) -> None:
-        """Write the comparisons of some measures at an as-of."""
-        after, found = min(first + KEYS_AT_ONCE, len(self.wanted.keys)), list[tuple[int, int, int, int]]()
-        for row in range(first, after):
-            for window, months in enumerate(PEER_WINDOWS):
-                for kind, name in enumerate(("vs_peers", "unit")):
-                    place = self.wanted.position.get(f"{self.wanted.keys[row]}__{name}__{months}m")
-                    found += [] if place is None else [(place, row, window, kind)]
-        columns = np.array(sorted(found), dtype=np.int64).reshape(-1, 4)
-        block = np.empty((len(columns), len(self.cohorts[number])), dtype=np.float32)
-        self._beside_others(block, columns[:, 1:], number)
-        self._write(number, block, columns[:, 0])
-
-    def _beside_others(self, block: Rows, columns: Cells, number: int) -> None:
-        """Fill columns, each of a measure and a window, beside peers (0) or the unit (1)."""
-        members, given = self.cohorts[number], self.given
-        levels = self.levels[:, :, self.starts[number] : self.starts[number + 1]]
-        if given.others.alone:
-            compare(block, levels, columns, members.post, len(given.posts), members.unit, len(given.units))
+        """Write the comparisons of some levels at some as-ofs."""
+        some, columns = slice(first, first + LEVELS_AT_ONCE), self.wanted.beside(first, LEVELS_AT_ONCE)
+        if not len(columns):
             return
-        for row, (measure, window, unit) in enumerate(columns):
-            what = f"{self.wanted.keys[measure]}__{'unit' if unit else 'vs_peers'}__{PEER_WINDOWS[window]}m"
-            told, level = partial(given.others.figures, FIRST, (what, members.as_of)), levels[measure, window]
-            if unit:
-                block[row] = without_self(level, members.unit, len(given.units), told=told)
-            else:
-                block[row] = vs_peers(level, members.post, len(given.posts), told=told)
+        starts, given = self.whose.starts[number : number + AS_OFS_AT_ONCE + 1], self.given
+        mine = slice(starts[0], starts[-1])
+        parts = {name: getattr(self.whose, name)[mine] for name in ("officer", "post", "unit", "place", "barred")}
+        hidden = self.wanted.places.hidden[some]
+        whose, levels = Beside(starts - starts[0], **parts, columns=columns, hidden=hidden), self.levels[mine, some]
+        posts = post_moments(levels, whose.starts, whose.post, len(given.posts))
+        units = unit_sums(levels, whose.starts, whose.unit, len(given.units))
+        if not given.others.alone:
+            self._hear(posts, units, columns, self.cohorts[number : number + AS_OFS_AT_ONCE])
+        write_beside(self.values, levels, whose, posts, units)
 
-    def _write(self, number: int, block: Rows, places: Cells) -> None:
-        """Write columns of the members of an as-of; health data of those without a basis stays unknown."""
-        if self.barred[number].any():
-            block[np.ix_(np.isin(places, self.wanted.health), self.barred[number])] = np.nan
-        everyone = np.arange(block.shape[1], dtype=np.int32)
-        write_rows(self.values, self.places[number], block, everyone, _runs(places))
+    def _hear(self, posts: Groups, units: Units, columns: Ints, cohorts: Sequence[Cohort]) -> None:
+        """Put the figures of everyone in the place of those of the officers at hand, where columns are asked for."""
+        names, figures = list(self.wanted.position), self.given.others.figures
+        for number, members in enumerate(cohorts):
+            for place, level, unit in columns:
+                key = (names[place], members.as_of)
+                if unit:
+                    units.put(number, level, figures(FIRST, key, units.of(number, level)))
+                else:
+                    posts.put(number, level, figures(FIRST, key, posts.of(number, level)))
 
     def index(self) -> None:
         """Write the columns of the efficiency index, which compares the months of everyone."""
@@ -223,11 +219,12 @@ class _Making:
 
     def rows(self, columns: tuple[str, ...]) -> FeatureRows:
         """Return the rows, sorted by officer and as-of."""
-        size = self.starts[-1]
-        found = {name: np.empty(size, dtype=np.int32) for name in ("officer", "as_of", "post", "unit")}
-        for members, place in zip(self.cohorts, self.places, strict=True):
-            for name, column in found.items():
-                column[place] = getattr(members, name)
+        whose = self.whose
+        parts = {"officer": whose.officer, "post": whose.post, "unit": whose.unit}
+        parts["as_of"] = np.repeat(whose.as_of, np.diff(whose.starts))
+        found = {name: np.empty(len(whose.place), dtype=np.int32) for name in parts}
+        for name, part in parts.items():
+            found[name][whose.place] = part
         return FeatureRows(names=columns, values=self.values, **found)
 
 
@@ -246,12 +243,6 @@ def _places(cohorts: list[Cohort], officers: int) -> list[Cells]:
         places.append(following[members.officer])
         following[members.officer] += 1
     return places
-
-
-def _runs(places: Cells) -> Cells:
-    """Features that stand together: the first, the first of the columns for them, and how many."""
-    begins = np.flatnonzero(np.diff(places, prepend=-2) != 1)
-    return np.stack([places[begins], begins, np.diff(begins, append=len(places))], axis=1)
 
 
 def _index(given: Histories, cube: KnownCube, members: Cohort) -> dict[str, Floats]:

@@ -1,4 +1,4 @@
-"""The table of feature statistics: adding one is a function in features.figures and a row here.
+"""The table of feature statistics: adding one is a function in features.tiles.columns and a row here.
 
 What needs other people (peers, unit) or days is at the end; the engine says to whom it applies.
 """
@@ -10,18 +10,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from features import figures
 from features.cells import compiled
 from features.histories.tables import Floats, Ints
-from features.others import Figures, Sums
+from features.others import Figures
 from features.others import Moments as GroupMoments
 from features.profile_rows import Measure, Settings
 from features.texts import Text
+from features.tiles import columns, figures
 
 FEWEST = 5
 """No figure of a group of fewer persons: a team of one would leak through an average."""
 
-Days = npt.NDArray[np.uint32]
 ALIKE = 1e-9
 """Values of a group that differ by no more than this part of the largest are alike: the rest is rounding."""
 
@@ -67,14 +66,13 @@ def _sums_back(value: Any, observed: Any, windows: Any) -> Any:
 
 def slope(value: Floats, observed: npt.NDArray[np.bool_]) -> Floats:
     """Return the least-squares trend over [month, officer], per month; NaN with fewer than three observed months."""
-    found = np.empty(value.shape[1])
-    figures.slope(found, value, observed.astype(np.float64), len(value))
+    found: Floats = figures.slope(value, observed.astype(np.float64))
     return found
 
 
 @dataclass(frozen=True)
 class Statistic:
-    """A row of the table: its number in features.figures, its windows (months; 0: none), to which measures it applies.
+    """A row of the table: its number in features.tiles.columns, its windows (months; 0: none), and where it applies.
 
     ``text`` tells it in both languages; features.names puts the measure before it.
     """
@@ -116,36 +114,36 @@ def _fixed(*windows: int) -> Callable[[Settings, Measure], tuple[int, ...]]:
 
 STATISTICS: dict[str, Statistic] = {
     "sum": Statistic(
-        figures.TOTAL, _windows, _summed, Text(zh="近 {months} 个月合计", en="sum of {months} months")
+        columns.TOTAL, _windows, _summed, Text(zh="近 {months} 个月合计", en="sum of {months} months")
     ),
     "mean": Statistic(
-        figures.MEAN, _for_means, _every, Text(zh="近 {months} 个月月均", en="monthly mean of {months} months")
+        columns.MEAN, _for_means, _every, Text(zh="近 {months} 个月月均", en="monthly mean of {months} months")
     ),
     "count": Statistic(
-        figures.RECORDS, _fixed(3, 12), _rated, Text(zh="近 {months} 个月记录数", en="records in {months} months")
+        columns.RECORDS, _fixed(3, 12), _rated, Text(zh="近 {months} 个月记录数", en="records in {months} months")
     ),
     "slope": Statistic(
-        figures.SLOPE, _fixed(6, 12), _every,
+        columns.SLOPE, _fixed(6, 12), _every,
         Text(zh="近 {months} 个月趋势（每月）", en="trend over {months} months, a month"),
     ),
     "spread": Statistic(
-        figures.SPREAD, _fixed(12), _every, Text(zh="近 {months} 个月月间波动", en="spread between {months} months")
+        columns.SPREAD, _fixed(12), _every, Text(zh="近 {months} 个月月间波动", en="spread between {months} months")
     ),
     "vs_self": Statistic(
-        figures.VS_SELF, _fixed(3), _every,
+        columns.VS_SELF, _fixed(3), _every,
         Text(zh="近 {months} 个月月均与自己 12 个月月均之差", en="monthly mean of {months} months less that of own 12"),
     ),
     "decay": Statistic(
-        figures.DECAY, _half_lives, _summed,
+        columns.DECAY, _half_lives, _summed,
         Text(zh="历来累计（每 {months} 个月减半）", en="all so far, halved every {months} months"),
     ),
     "months_since": Statistic(
-        figures.MONTHS_SINCE, _fixed(0), _every, Text(zh="距上次月数", en="months since the last")
+        columns.MONTHS_SINCE, _fixed(0), _every, Text(zh="距上次月数", en="months since the last")
     ),
     "days_since": Statistic(
-        figures.DAYS_SINCE, _fixed(0), _every, Text(zh="距上次天数", en="days since the last")
+        columns.DAYS_SINCE, _fixed(0), _every, Text(zh="距上次天数", en="days since the last")
     ),
-    "ever": Statistic(figures.EVER, _fixed(0), _every, Text(zh="是否有过", en="whether there ever was one")),
+    "ever": Statistic(columns.EVER, _fixed(0), _every, Text(zh="是否有过", en="whether there ever was one")),
 }  # fmt: skip
 
 
@@ -201,82 +199,3 @@ def _against(level: Any, group: Any, whole: Any) -> Any:
         if not np.isnan(level[who]) and number[mine] >= FEWEST:
             out[who] = (level[who] - middle[mine]) / deviation[mine] if deviation[mine] > ALIKE * largest[mine] else 0.0
     return out
-
-
-def without_self(level: Floats, group: Ints, groups: int, *, told: Callable[[Sums], Sums] = _own) -> Floats:
-    """Return the mean of the others in the group; NaN where fewer than four others are known."""
-    number, whole = _group_sums(np.ascontiguousarray(level), group, groups)
-    there = np.flatnonzero(number)
-    known = told(Sums(there, np.stack([number[there], whole[there]]))).dense(groups)
-    found: Floats = _without_self(np.ascontiguousarray(level), group, known)
-    return found
-
-
-@compiled
-def _group_sums(level: Any, group: Any, groups: int) -> Any:
-    table = np.zeros((2, groups))
-    number, whole = table[0], table[1]
-    for who in range(len(level)):
-        if not np.isnan(level[who]):
-            number[group[who]] += 1
-            whole[group[who]] += level[who]
-    return table
-
-
-@compiled
-def _without_self(level: Any, group: Any, sums: Any) -> Any:
-    number, whole = sums[0], sums[1]
-    out = np.full(len(level), np.nan)
-    for who in range(len(level)):
-        mine, known = group[who], not np.isnan(level[who])
-        others = number[mine] - known
-        if others >= FEWEST - 1:
-            out[who] = (whole[mine] - (level[who] if known else 0.0)) / others
-    return out
-
-
-@compiled
-def compare(block: Any, levels: Any, columns: Any, post: Any, posts: int, unit: Any, units: int) -> None:
-    """Write `vs_peers` and `without_self` of a whole force to ``block`` [column, officer], all at once.
-
-    ``columns`` [column, 3] are the places in ``levels`` [measure, window, officer], and 1 for a comparison with the
-    unit.
-    """
-    for row in range(len(columns)):
-        level = levels[columns[row, 0], columns[row, 1]]
-        if columns[row, 2]:
-            block[row] = _without_self(level, unit, _group_sums(level, unit, units))
-        else:
-            block[row] = _against(level, post, _group_moments(level, post, posts))
-
-
-def in_a_row(days: Days, lengths: Ints) -> Floats:
-    """Return the longest run of successive days; ``days`` is [month, officer] of bits, ``lengths`` the months' days."""
-    found: Floats = _in_a_row(np.ascontiguousarray(days), lengths)
-    return found
-
-
-@compiled
-def _in_a_row(days: Any, lengths: Any) -> Any:
-    best = np.zeros(days.shape[1])
-    for who in range(days.shape[1]):
-        run = 0
-        for month in range(len(lengths)):
-            for day in range(lengths[month]):
-                run = (run + 1) * ((days[month, who] >> np.uint32(day)) & np.uint32(1))
-                best[who] = max(best[who], run)
-    return best
-
-
-def followed(first: Days, then: Days, lengths: Ints, *, days_apart: int) -> Floats:
-    """Return how many days of ``first`` had ``then`` so many days (0 or 1) later, within the months given."""
-    found = np.zeros(first.shape[1])
-    for number in range(len(first)):
-        if days_apart == 0:
-            found = found + np.bitwise_count(first[number] & then[number])
-            continue
-        found = found + np.bitwise_count(first[number] & (then[number] >> np.uint32(1)))
-        if number + 1 < len(first):
-            last = (first[number] >> np.uint32(lengths[number] - 1)) & np.uint32(1)
-            found = found + (last & then[number + 1] & np.uint32(1))
-    return found

@@ -56,6 +56,7 @@ from serving.pages import reviews as reviews_pages
 from serving.pages import what_if as what_if_pages
 from serving.pages.again import form_again
 from serving.pages.frame import problem_page
+from serving.rest.solving import Underway
 from serving.scored.kept import Unchanged
 from serving.sessions import Turns
 from serving.settings import Settings
@@ -112,6 +113,7 @@ def _remember(app: FastAPI, home: Path, engine: Engine, settings: Settings) -> N
     app.state.rates = Rates(settings.calls_a_minute)
     app.state.champions = Champions(home)
     app.state.unchanged = Unchanged()
+    app.state.underway = Underway()
     app.state.problem_page = problem_page
     app.state.form_again = form_again
 

@@ -2,13 +2,15 @@
 
 import datetime as dt
 import functools
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from features.late import Late
+from serving.scored.kept import Newest
 from serving.words import month_name, say
 
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ INK, MUTED, LINE, ACCENT, UP, UP_SOFT, DOWN = (
 )  # fmt: skip
 FONT = "Noto Sans CJK SC, Noto Sans SC, Microsoft YaHei, PingFang SC, sans-serif"
 WIDTHS = {"wide": 560, "narrow": 280}
+KEPT = 512
+"""So many pictures are kept, each some 5 to 100 kB: making one takes 60 to 400 ms."""
+_pictures: Newest[bytes] = Newest(KEPT)
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,18 @@ class Event:
     label: str
 
 
+def kept_picture(draw: Callable[..., bytes]) -> Callable[..., bytes]:
+    """Keep the last pictures of a function by all that it is given (plain values and frozen dataclasses)."""
+
+    @functools.wraps(draw)
+    def kept(*given: Any, **named: Any) -> bytes:
+        key = draw.__module__, draw.__qualname__, json.dumps([given, named], default=repr)
+        return _pictures.of(key, lambda: draw(*given, **named))
+
+    return kept
+
+
+@kept_picture
 def risk_chart(points: Sequence[RiskPoint], language: str, size: str = "wide") -> bytes:
     """Return the risk over the scored months with its interval and the post's average, as SVG."""
     rows = [
@@ -77,6 +94,7 @@ def risk_chart(points: Sequence[RiskPoint], language: str, size: str = "wide") -
     return _svg((band + line + mean + note).properties(width=WIDTHS[size], height=150))
 
 
+@kept_picture
 def history_chart(series: Sequence[Series], language: str, size: str = "wide") -> bytes:
     """Return small pictures, one a measure: the person against the post's median, as SVG."""
     columns = 3 if size == "wide" else 1
@@ -85,6 +103,7 @@ def history_chart(series: Sequence[Series], language: str, size: str = "wide") -
     return _svg(alt.concat(*pictures, columns=columns, spacing=22))
 
 
+@kept_picture
 def timeline_chart(
     events: Sequence[Event], order: Sequence[str], span: tuple[dt.date, dt.date], size: str = "wide"
 ) -> bytes:
@@ -144,10 +163,6 @@ def _svg(chart: Any) -> bytes:
     styled = chart.configure(font=FONT, background="transparent").configure_view(strokeWidth=0)
     styled = styled.configure_axis(**text, gridColor=LINE, domain=False, ticks=False, labelPadding=6)
     styled = styled.configure_legend(labelFont=FONT, labelColor=MUTED).configure_title(font=FONT, color=INK)
-    return _rendered(styled.to_json(indent=None))
-
-
-@functools.lru_cache(maxsize=256)
-def _rendered(specification: str) -> bytes:
-    """Drawing takes some 50 ms, so the last pictures are kept; Vega fetches nothing (no base URL allowed)."""
-    return vl_convert.vegalite_to_svg(specification, allowed_base_urls=[]).encode()
+    # Vega fetches nothing: no base URL is allowed
+    picture: str = vl_convert.vegalite_to_svg(styled.to_json(indent=None), allowed_base_urls=[])
+    return picture.encode()

@@ -180,7 +180,8 @@ def tell_top(console: Console, each: ScoredCohort, given: Histories, *, count: i
     """Print the first of a list with their strongest reasons."""
     label = given.profile.label(each.risk, language)
     capacity = given.profile.risks[each.risk].capacity(len(each))
-    console.say(f"\n{label}, {month_text(each.as_of)}: {len(each):,} scored, the list holds {capacity}.")
+    told = {"risk": label, "month": month_text(each.as_of), "people": f"{len(each):,}", "capacity": capacity}
+    console.say(f"\n{say('told_list', language, **told)}")
     for row in each.order()[:count]:
         interval = f"{percent(each.low[row])}–{percent(each.high[row])}"
         unit = given.units[each.unit[row]]

@@ -8,13 +8,17 @@ from typing import Annotated
 from weakref import WeakKeyDictionary
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Path, Query, Request
 from sqlalchemy.orm import Session
 
 from features.errors import Refusal
 from features.months import month_end, parse_month
 from serving.answers.problems import Kind, Problem
 from serving.database import transaction
+
+LARGEST_NUMBER = 2**31 - 1
+"""What a whole number of the tables can hold; a larger one is refused before any of them is asked."""
+NumberInPath = Annotated[int, Path(ge=0, le=LARGEST_NUMBER)]
 
 
 class Turns:

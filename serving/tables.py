@@ -63,6 +63,8 @@ class Batch(Table):
     """Post -> measure -> the post's median in each of ``months``."""
     run: Mapped[int] = mapped_column(default=1, server_default="1")
     """The list of this risk and month was scored so many times; earlier ones are in superseded_lists."""
+    reordered: Mapped[int] = mapped_column(default=0, server_default="0")
+    """So many times the draft was put into another order since it was scored (decisions/restated.py)."""
     histories_version: Mapped[str | None] = mapped_column(String(40))
     """The version of the store that was scored; kept under HOME/var/replay."""
     known_digest: Mapped[str | None] = mapped_column(String(64))

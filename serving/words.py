@@ -15,6 +15,10 @@ MONTHS = ("January", "February", "March", "April", "May", "June", "July", "Augus
 FILES = sorted(Path(__file__).parent.glob("words*.toml"))
 """words.toml, and words_<subject>.toml for what is said in one place only."""
 CHINESE = re.compile("[\u4e00-\u9fff]")
+COUNTED = re.compile(r"\{(\w+)\}((?: [^\s\[\]|{}]+)*) \[([^\[\]|]+)\|([^\[\]|]+)\]")
+"""In an English text, "{n} new [row|rows]": the first word after one, the second after any other number."""
+PUSH = re.compile(r"(?:; pushes the risk (?:up|down)|，(?:推高|降低)风险)$")
+"""How a reason's sentence ends; where an arrow stands before it, it is not said twice."""
 
 WORDS: dict[str, dict[str, str]] = {
     key: texts for file in FILES for key, texts in tomllib.loads(file.read_text(encoding="utf-8")).items()
@@ -23,8 +27,20 @@ WORDS: dict[str, dict[str, str]] = {
 
 
 def say(key: str, language: str, **values: Any) -> str:
-    """Return a text of the table in a language, its placeholders filled."""
-    return WORDS[key][language].format(**values)
+    """Return a text of the table in a language, its placeholders filled and words after numbers in their right form."""
+    text = WORDS[key][language]
+    if "[" in text:
+        text = COUNTED.sub(lambda found: _counted(found, values), text)
+    return text.format(**values)
+
+
+def _counted(found: re.Match[str], values: Mapping[str, Any]) -> str:
+    return f"{{{found[1]}}}{found[2]} {found[3 if str(values[found[1]]) == '1' else 4]}"
+
+
+def pushless(sentence: str) -> str:
+    """Return a reason's sentence without its ending "pushes the risk up": an arrow beside it says that."""
+    return PUSH.sub("", sentence)
 
 
 def both(key: str, values: Callable[[str], Mapping[str, Any]]) -> dict[str, str]:

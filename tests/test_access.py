@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from features.errors import Refusal
 from serving.access import accounts, credentials, signing_in
 from serving.access.audit import SYSTEM, faults, record
+from serving.access.passwords import WrongPassword
 from serving.access.roles import MAY_SEE, PERMISSIONS, PERMISSIONS_OF, SCOPE_OF, Field, Permission, Role
 from serving.access.sight import Sight
 from serving.access.tables import Account, AuditRow, Failure
@@ -104,6 +105,10 @@ def tried(store, password, *, name="zhang", address="10.0.0.1", now=NOW):
     return signing_in.sign_in(store, name, password, address=address, now=now)
 
 
+def changed(store, old, new, *, address="10.0.0.1", now=NOW):
+    return signing_in.change_password(store, "zhang", old=old, new=new, address=address, now=now)
+
+
 def test_the_first_password_signs_in_and_must_be_changed(store):
     first = added(store)
     found = tried(store, first).account
@@ -117,7 +122,7 @@ def test_a_changed_password_ends_every_other_sign_in(store):
     with transaction(store) as session:
         account = accounts.account_named(session, "zhang")
         secret = credentials.begin(session, account)
-    signing_in.change_password(store, "zhang", old=first, new="a longer one of mine")
+    changed(store, first, "a longer one of mine")
     with transaction(store) as session:
         assert credentials.holder(session, secret) is None
     assert tried(store, first).account is None
@@ -128,7 +133,7 @@ def test_a_changed_password_ends_every_other_sign_in(store):
 def test_a_poor_password_is_refused(store, bad):
     first = added(store)
     with pytest.raises(Refusal):
-        signing_in.change_password(store, "zhang", old=first, new=bad)
+        changed(store, first, bad)
 
 
 def test_failures_are_throttled_and_the_right_password_waits_too(store):
@@ -139,6 +144,30 @@ def test_failures_are_throttled_and_the_right_password_waits_too(store):
     assert tried(store, first).account is None
     assert tried(store, first, now=NOW + dt.timedelta(seconds=waits[4])).account is not None
     assert tried(store, "wrong", now=NOW + dt.timedelta(minutes=1)).wait_seconds == 0  # success forgot the failures
+
+
+def test_guesses_at_the_present_password_are_throttled_and_written_as_those_at_the_sign_in(store):
+    first = added(store)
+    for _ in range(5):
+        with pytest.raises(WrongPassword):
+            changed(store, "wrong", "a longer one of mine")
+    with transaction(store) as session:
+        told = session.execute(select(AuditRow.actor, AuditRow.subject).where(AuditRow.action == "sign-in failed"))
+        assert [tuple(row) for row in told] == [("zhang", "password")] * 5
+    waiting = changed(store, first, "a longer one of mine")
+    assert (waiting.account, waiting.wait_seconds > 0) == (None, True)
+    assert tried(store, first).wait_seconds > 0  # nor is the sign-in open to more guesses
+    later = NOW + dt.timedelta(seconds=waiting.wait_seconds)
+    assert changed(store, first, "a longer one of mine", now=later).account is not None
+    assert tried(store, "a longer one of mine", now=later).account is not None  # success forgot the failures
+
+
+def test_a_new_password_that_is_refused_counts_as_no_guess(store):
+    first = added(store)
+    for _ in range(7):
+        with pytest.raises(Refusal):
+            changed(store, first, "short")
+    assert changed(store, first, "a longer one of mine").account is not None
 
 
 def test_of_many_wrong_passwords_at_once_no_more_are_looked_at_than_one_after_another(store):
@@ -161,7 +190,7 @@ def test_nobody_waits_to_write_while_a_password_is_looked_at(store, monkeypatch)
 
     monkeypatch.setattr(signing_in, "right", while_others_write)
     assert tried(store, first).account is not None
-    signing_in.change_password(store, "zhang", old=first, new="a longer one of mine")
+    assert changed(store, first, "a longer one of mine").account is not None
 
 
 def test_a_password_that_was_changed_meanwhile_signs_nobody_in(store, monkeypatch):

@@ -1,6 +1,7 @@
 """The data page: uploads through the one door, quarantine without persons, holes that are seen; and the notice."""
 
 import io
+import re
 import shutil
 import zipfile
 
@@ -16,10 +17,10 @@ from features.profile import load_profile
 from serving.access.tables import AuditRow
 from serving.app import create_app
 from serving.arrivals import uploads
-from serving.arrivals.arrived import FORCE, Arrived, arrived
+from serving.arrivals.arrived import FORCE, UNTOLD, Arrived, arrived
 from serving.arrivals.uploads import Sent, take_in
 from serving.database import open_database, transaction
-from serving.words import WORDS
+from serving.words import WORDS, say
 from tests.serving_fixtures import signed_in_client
 
 HTML = {"accept": "text/html"}
@@ -177,6 +178,27 @@ def test_a_hole_is_seen_in_the_force_and_in_the_unit_and_a_whole_series_has_none
     assert found.holes([("duty_hours", dict(found.of())["duty_hours"])]) == []
 
 
+def test_a_unit_that_shrank_is_told_only_for_the_months_in_which_five_stood_there(tmp_path):
+    left = "".join(f"{n:06d},2024-03-01,patrol,西大队\n" for n in range(6))  # two of eight stay in 东大队
+    content = packed(roster_dot_csv=ROSTER + left, events_dot_csv=events())
+    take_in(tmp_path, [Sent("e.zip", content)], strict=False)
+    found = arrived(tmp_path)
+    before, after = slice(0, 14), slice(14, None)
+    for rows in (dict(found.of("东大队"))["duty_hours"], dict(found.by_unit())["东大队"]):
+        assert (rows[before] > 0).all()
+        assert set(rows[after].tolist()) == {UNTOLD}
+    assert found.holes(found.of("东大队")) == found.holes(found.by_unit()) == []
+    assert (dict(found.of())["duty_hours"] == 20).all()
+    engine = open_database(tmp_path)
+    admin = signed_in_client(create_app(tmp_path, engine), engine, "admin")
+    page = admin.get("/arrivals?unit=东大队&lang=en", headers=HTML).text
+    assert WORDS["arrivals_small_months"]["en"] in page
+    cells = re.findall(r'<td class="n">([^<]*)</td>', page.split("<tbody>")[1].split("</tr>")[0])
+    assert (set(cells[before]), set(cells[after])) == ({"16"}, {""})  # nights come first
+    assert admin.get("/arrivals/picture.svg?unit=东大队").status_code == 200
+    engine.dispose()
+
+
 def test_the_last_month_is_no_hole_while_it_is_not_over():
     rows = np.array([40] * 12 + [0], dtype=np.int32)
     series = rows[None, None]
@@ -241,9 +263,9 @@ def test_the_notice_is_open_and_says_what_the_profile_has(nobody, language):
         assert profile.label(key, language) in page.text
         assert str(risk.horizon_months) in page.text
     policy = profile.settings.policy
-    assert WORDS["notice_kept_text"][language].format(
-        months=policy.retention_months, flags=policy.flag_expires_months
-    ) in page.text  # fmt: skip
+    kept = say("notice_kept_text", language, months=policy.retention_months, flags=policy.flag_expires_months)
+    assert kept.replace("'", "&#39;") in page.text
+    assert {"zh": "系统不会自行删除", "en": "deletes nothing by itself"}[language] in page.text
     assert WORDS["notice_register"][language].replace("'", "&#39;") in page.text
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from features.errors import Refusal
 from features.histories.store import load_histories
-from serving.access.audit import Actor, faults
+from serving.access.audit import Actor, faults, record
 from serving.access.sight import WHOLE
 from serving.app import create_app
 from serving.cli import main
@@ -25,6 +25,7 @@ from serving.offers.raising import raise_offers
 from serving.persons.seen import health_groups
 from serving.scored.queries import batch_of, entries, person_risks
 from serving.tables import RecommendationRow, Score
+from serving.words import say
 from tests.serving_fixtures import last_month, signed_in_client
 
 WANG = Actor("wang", "officer")
@@ -136,6 +137,7 @@ def test_a_published_list_shows_what_was_published_with_the_correction_beside_it
         page = client.get(f"/lists/{RISK}?lang={language}").text
         assert mark in page
         assert stays in page
+        assert page.count(say("corrected_place", language)) == 1  # why the place may not fit the corrected risk
         assert mark in client.get(f"/officers/{who}?lang={language}").text
         exported = client.get(f"/lists/{RISK}/export.csv?lang={language}").text
         assert {"zh": "更正后风险", "en": "Risk since"}[language] in exported
@@ -220,6 +222,28 @@ def test_a_withdrawal_changes_the_lists_tag_at_once_and_its_correction_again(hom
     rescore_withdrawn(engine, path)
     tags.append(client.get(f"/api/v1/risk-lists/{RISK}").headers["etag"])
     assert len(set(tags)) == 3
+
+
+def test_who_stands_out_of_order_is_told_why_and_nobody_else_is(home):
+    """A score that was computed anew without the list being put in order again, as lists of earlier versions are."""
+    path, engine = home
+    client = signed_in_client(create_app(path, engine), engine, "wellness")
+    for language, tag in (("zh", "重新计算</span>"), ("en", "computed anew</span>")):
+        assert tag not in client.get(f"/lists/{RISK}?lang={language}").text
+    with transaction(engine) as session:
+        batch = batch_of(session, WHOLE, RISK)
+        second = entries(session, WHOLE, batch, limit=2)[1]
+        figures = {"probability": 0.001, "low": 0.0, "high": 0.01, "rank": 2, "evidence": "sufficient"}
+        made_of = {"model_version": batch.model_version, "contributions": {}, "strongest": list(second.strongest)}
+        now, who = dt.datetime.now(dt.UTC), second.score.officer_id
+        session.add(Rescored(risk=RISK, as_of=batch.as_of, officer_id=who, cause="objection", at=now,
+                             score=figures | made_of))  # fmt: skip
+        record(session, Actor("chen", "wellness"), "score rerun", "objection 1")
+    for language, tag in (("zh", "重新计算</span>"), ("en", "computed anew</span>")):
+        page = client.get(f"/lists/{RISK}?lang={language}").text
+        assert page.count(tag) == 1
+        row = page[page.index(f'id="p-{who}"') :]
+        assert tag in row[: row.index("</tr>")]
 
 
 def test_a_correction_is_the_newest_of_the_person_and_only_of_that_list(home):

@@ -111,6 +111,17 @@ def test_too_many_failures_make_even_the_right_password_wait(home):
     assert int(answer.headers["retry-after"]) > 0
 
 
+def test_too_many_guesses_at_the_present_password_make_the_right_one_wait(home):
+    engine, app = home
+    first = added(engine)
+    calls, _ = entered(app, first)
+    assert [changed(calls, "wrong wrong wrong").status_code for _ in range(5)] == [422] * 5
+    answer = changed(calls, first)
+    assert (answer.status_code, int(answer.headers["retry-after"]) > 0) == (429, True)
+    assert "请稍后再试" in answer.text
+    assert len(written(engine, "sign-in failed")) == 5
+
+
 def test_the_cookie_is_out_of_reach_of_scripts_other_sites_and_the_store(home):
     engine, app = home
     first = added(engine)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from features.engine import feature_rows
 from features.histories.tables import Histories
-from features.tiles import Wanted
+from features.tiles.plan import Wanted
 from tests.forces import force, random_tables
 from tests.reference import reference_rows
 
@@ -54,7 +54,8 @@ def test_how_many_officers_are_worked_on_at_a_time_changes_no_bit(seed: int, mon
     roster, events = random_tables(seed, officers=14)
     many = feature_rows(force(roster, events), range(2020 * 12 + 9, 2022 * 12, 2))
     monkeypatch.setattr("features.engine.TILE", 3)
-    monkeypatch.setattr("features.engine.KEYS_AT_ONCE", 2)
+    monkeypatch.setattr("features.engine.LEVELS_AT_ONCE", 3)
+    monkeypatch.setattr("features.engine.AS_OFS_AT_ONCE", 2)
     few = feature_rows(force(roster, events), range(2020 * 12 + 9, 2022 * 12, 2))
     assert many.values.tobytes() == few.values.tobytes()
     np.testing.assert_array_equal(many.officer, few.officer)

@@ -8,7 +8,7 @@ from serving.app import create_app
 from serving.database import open_database, transaction
 from serving.pages.filled import Typed, filled
 from serving.rest.tables import RestPlan
-from serving.words import WORDS
+from serving.words import say
 from tests.serving_fixtures import signed_in_client
 
 HTML = {"accept": "text/html"}
@@ -43,7 +43,7 @@ def test_an_objection_that_is_too_short_stands_in_its_form_again(clients, langua
     sent = {"against": "score", "risk": risk, "told": "<a>"}
     answer = officer.post("/my-record/objections", data=sent, headers=HTML)
     assert answer.status_code == 422
-    assert fault_of(answer.text) == WORDS["fault_string_too_short"][language].format(least=4)
+    assert fault_of(answer.text) == say("fault_string_too_short", language, least=4)
     form = answer.text.split('class="fault"')[1].split("</form>")[0]
     assert "&lt;a&gt;</textarea>" in form
     assert re.search(r'<textarea name="told"[^>]*aria-invalid="true"[^>]*aria-describedby="fault"[^>]*autofocus', form)

@@ -3,12 +3,12 @@
 import itertools
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from serving.access.audit import SYSTEM, record
 from serving.access.tables import AuditHead
 from serving.database import transaction
-from serving.scored.kept import LARGEST, Unchanged
+from serving.scored.kept import LARGEST, Newest, Unchanged
 
 
 @pytest.fixture
@@ -68,3 +68,94 @@ def test_another_chain_makes_it_anew(asked, store):
 def test_a_very_large_answer_is_not_kept(asked, store):
     _did(store, "flag decided")
     assert [asked(size=LARGEST + 1), asked(size=LARGEST + 1)] == ["1", "2"]
+
+
+@pytest.fixture
+def valued(store):
+    """Ask for a value once more; what is made is numbered."""
+    kept, numbers = Unchanged(), itertools.count(1)
+
+    def ask(what="list", writes=False, session=None):
+        if session is not None:
+            return kept.value(session, what, lambda _: next(numbers))
+        with transaction(store, writes=writes) as own:
+            return kept.value(own, what, lambda _: next(numbers))
+
+    return ask
+
+
+def test_a_value_is_kept_until_something_changes(valued, store):
+    _did(store, "flag decided")
+    first = [valued(), valued("another"), valued()]
+    _did(store, "looked")
+    looked = valued()
+    _did(store, "list published")
+    assert [*first, looked, valued()] == [1, 2, 1, 1, 3]
+
+
+def test_who_began_before_a_change_does_not_bring_what_was_before_it(valued, store):
+    _did(store, "flag decided")
+    with transaction(store, writes=False) as early:
+        seen = valued(session=early)
+        _did(store, "flag decided")
+        later = valued()
+        again = valued(session=early)
+    assert (seen, later) == (1, 2)
+    assert again in (1, 2) or store.dialect.name == "sqlite"  # PostgreSQL reads each statement anew
+    assert valued() == 2
+
+
+def test_who_began_before_a_look_does_not_make_all_anew(valued, store):
+    _did(store, "flag decided")
+    valued()
+    with transaction(store, writes=False) as early:
+        early.scalar(select(AuditHead.number))
+        _did(store, "looked")
+        assert valued() == 1
+        assert valued(session=early) == 1
+    assert valued() == 1
+
+
+def test_a_session_that_writes_is_given_what_it_sees_and_leaves_nothing(valued, store):
+    _did(store, "flag decided")
+    with transaction(store) as session:
+        record(session, SYSTEM, "flag decided", "somebody")
+        own = valued(session=session)
+    assert [own, valued(), valued()] == [1, 2, 2]
+
+
+def test_what_could_not_be_made_is_not_kept(store):
+    _did(store, "flag decided")
+    kept = Unchanged()
+
+    def fails(_):
+        raise LookupError
+
+    with transaction(store, writes=False) as session:
+        with pytest.raises(LookupError):
+            kept.value(session, "list", fails)
+        assert kept.value(session, "list", lambda _: 7) == 7
+
+
+def test_rows_of_a_value_outlive_a_request_that_fails(store):
+    _did(store, "flag decided")
+    kept = Unchanged()
+
+    def asked(session):
+        return kept.value(session, "head", lambda own: own.get(AuditHead, 1))
+
+    with pytest.raises(LookupError), transaction(store, writes=False) as session:
+        asked(session)
+        raise LookupError
+    with transaction(store, writes=False) as session:
+        assert asked(session).number > 0
+
+
+def test_no_more_than_so_many_values_are_kept():
+    newest, made = Newest(2), []
+
+    def ask(key):
+        return newest.of(key, lambda: made.append(key) or key)
+
+    assert [ask(key) for key in "ababcab"] == list("ababcab")
+    assert made == list("abcab")

@@ -305,6 +305,26 @@ def test_the_api_matches_decides_and_answers_within_reach(force):
         assert commander.get("/api/v1/mentorships").status_code == 200
 
 
+def test_a_round_and_a_step_sent_twice_with_one_key_are_done_once(force):
+    app = create_app(force.home, force.engine)
+    with signed_in_client(app, force.engine, "hr") as hr:
+
+        def twice(path, sent, key):
+            answers = [hr.post(path, json=sent, headers={"Idempotency-Key": key}) for _ in range(2)]
+            assert answers[0].status_code == answers[1].status_code < 300
+            assert answers[0].json() == answers[1].json()
+            return answers[0].json()
+
+        month = {"as_of": month_text(month_of(force.as_of))}
+        made = twice("/api/v1/mentorships/proposals", month, "round-sent-twice")
+        with transaction(force.engine, writes=False) as session:
+            assert session.scalar(select(func.max(MentoringRound.id))) == made["round"]
+        pair = made["proposals"][0]
+        step = {"version": pair["version"], "step": "offer"}
+        told = twice(f"/api/v1/mentorships/{pair['id']}/decision", step, "step-sent-twice")
+        assert (told["status"], told["version"]) == ("offered", pair["version"] + 1)
+
+
 def test_without_stars_or_a_list_the_refusal_says_what_to_do(own_home):
     engine = open_database(own_home)
     with transaction(engine) as session, pytest.raises(Exception, match="stars") as refusal:

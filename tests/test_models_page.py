@@ -52,6 +52,18 @@ def calls(served):
         yield client
 
 
+def test_a_promotion_and_a_rollback_sent_twice_with_one_key_are_done_once(served, calls):
+    home, engine, _ = served
+    before = len(Registry(home).history(RISK))
+    for path, sent in (("promote", {"version": "2", "reason": WHY}), ("rollback", {"reason": "it was slower"})):
+        key = {"Idempotency-Key": f"{path}-sent-twice"}
+        answers = [calls.post(f"/api/v1/models/{RISK}/{path}", json=sent, headers=key) for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [200, 200]
+        assert answers[0].json() == answers[1].json()
+    assert len(Registry(home).history(RISK)) == before + 2
+    assert [row[1] for row in audit(engine)] == ["model promoted", "model rolled back"]
+
+
 def audit(engine):
     with transaction(engine) as session:
         assert faults(session) == []

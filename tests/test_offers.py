@@ -164,6 +164,29 @@ def test_the_page_and_the_api_follow_offers_and_make_one_by_hand(force):
         assert counts["childrens_schooling"]["done"] == 1
 
 
+def test_an_offer_and_a_step_sent_twice_with_one_key_are_done_once(force):
+    with transaction(force.engine, writes=False) as reading:
+        person = reading.scalar(select(func.max(RecommendationRow.officer_id)))
+    with signed_in_client(create_app(force.home, force.engine), force.engine, "hr") as hr:
+
+        def twice(path, sent, key):
+            answers = [hr.post(path, json=sent, headers={"Idempotency-Key": key}) for _ in range(2)]
+            assert answers[0].status_code == answers[1].status_code < 300
+            assert answers[0].json() == answers[1].json()
+            return answers[0].json()
+
+        made = twice("/api/v1/offers", {"officer_id": person, "action": "childrens_schooling"}, "offer-sent-twice")
+        step = {"version": made["version"], "step": "done"}
+        assert twice(f"/api/v1/offers/{made['id']}/decision", step, "step-sent-twice")["status"] == "done"
+        other = {"officer_id": person, "action": "family_help"}
+        assert hr.post("/api/v1/offers", json=other, headers={"Idempotency-Key": "offer-sent-twice"}).status_code == 422
+    with transaction(force.engine, writes=False) as reading:
+        of_person = select(Offer.id).where(Offer.officer_id == person, Offer.action == "childrens_schooling")
+        assert reading.scalars(of_person).all() == [made["id"]]
+        steps = select(OfferStep.step).where(OfferStep.offer_id == made["id"]).order_by(OfferStep.id)
+        assert reading.scalars(steps).all().count("done") == 1
+
+
 def test_a_person_declines_what_is_offered_to_them_and_nobody_elses(force):
     app = create_app(force.home, force.engine)
     with signed_in_client(app, force.engine, "officer") as officer:

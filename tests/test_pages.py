@@ -11,7 +11,7 @@ import pytest
 import serving
 from features.months import month_text
 from serving.access.roles import Role
-from serving.words import WORDS, month_name, number, percent, points
+from serving.words import WORDS, month_name, number, percent, points, pushless
 from tests.serving_fixtures import last_month
 
 SOURCES = [path for path in Path(serving.__file__).parent.rglob("*") if path.suffix in (".py", ".html")]
@@ -116,7 +116,10 @@ def test_the_list_says_who_is_within_capacity_and_how_sure(client):
     assert "人在本月可跟进范围内" in page.text
     assert percent(first["low"]) in page.text
     assert "本岗位平均" in page.text
-    assert next(reason for reason in first["reasons"] if reason["stable"])["sentence"]["zh"] in page.text
+    reason = next(reason for reason in first["reasons"] if reason["stable"])
+    way = "▲ 推高" if reason["contribution"] > 0 else "▼ 降低"
+    assert f"{way} {pushless(reason['sentence']['zh'])}" in page.text
+    assert reason["sentence"]["zh"] not in page.text  # the arrow and its word say the push, once
     assert "先看单位，再看个人" in page.text
 
 
@@ -195,6 +198,7 @@ def test_a_model_that_serves_against_the_gate_is_told_with_its_reason_and_the_ob
     person = client.get("/api/v1/risk-lists/burnout?limit=1").json()
     assert WORDS["forced_title"][language] in listed
     assert why in listed
+    assert listed.index('class="figures"') < listed.index('id="forced"')  # first how many and how sure
     assert ("its card does not tell" if language == "en" else "模型卡未载明") in listed
     assert person["forced"] == why
     page = client.get(f"/officers/{person['entries'][0]['officer_id']}?lang={language}").text

@@ -112,6 +112,29 @@ def test_a_commander_sees_the_own_unit_only(signed, plan):
     assert not [officer for officer in others if officer in page]
 
 
+def test_a_plan_and_what_is_decided_on_it_sent_twice_with_one_key_are_done_once(signed, engine):
+    wellness = signed["wellness"]
+
+    def twice(path, sent, key):
+        answers = [wellness.post(path, json=sent, headers={"Idempotency-Key": key}) for _ in range(2)]
+        assert answers[0].status_code == answers[1].status_code < 300
+        assert answers[0].json() == answers[1].json()
+        return answers[0].json()
+
+    made = twice(PLANS, BEFORE, "plan-sent-twice")
+    assert wellness.get(PLANS).json()["plans"][0] == made["plan_id"]
+    with transaction(engine, writes=False) as session:
+        same = select(RestPlan.id).where(RestPlan.as_of == dt.date(2024, 11, 30), RestPlan.id >= made["plan_id"])
+        assert session.scalars(same).all() == [made["plan_id"]]
+    path = f"{PLANS}/{made['plan_id']}/decision"
+    solved = twice(path, {"version": made["version"], "decision": "solve"}, "solve-sent-twice")
+    assert solved["version"] == made["version"] + 1
+    gone = twice(path, {"version": solved["version"], "decision": "withdraw"}, "withdraw-sent-twice")
+    assert (gone["state"], gone["version"]) == ("withdrawn", solved["version"] + 1)
+    again = {"headers": {"Idempotency-Key": "plan-sent-twice"}, "json": {**BEFORE, "quota": 4}}
+    assert wellness.post(PLANS, **again).status_code == 422
+
+
 @pytest.mark.parametrize("role", ["officer", "data_scientist", "auditor", "admin"])
 def test_other_roles_see_no_plan(signed, plan, role):
     for path in (PLANS, f"{PLANS}/{plan['plan_id']}", "/rest", f"/rest/{plan['plan_id']}"):

@@ -61,6 +61,7 @@ ROUTES = {
     "GET /api/v1/officers/{officer_id}/report": P.SEE_ASSESSMENT,
     "POST /api/v1/officers/{officer_id}/what-if": P.ASK_WHAT_IF,
     "POST /api/v1/predictions": P.SCORE_GIVEN_HISTORIES,
+    "POST /api/v1/predictions/{risk}": P.SCORE_GIVEN_HISTORIES,
     "GET /api/v1/rest-plans": P.SEE_REST_PLANS,
     "POST /api/v1/rest-plans": P.DECIDE_REST_PLANS,
     "GET /api/v1/rest-plans/{plan_id}": P.SEE_REST_PLANS,

@@ -85,6 +85,18 @@ def test_a_decision_by_form_goes_back_to_the_row_and_stands_in_the_list(desk):
         assert (kept.by, kept.decision, kept.action) == ("the wellness", "act", "counselling")
 
 
+def test_an_action_that_the_profile_has_not_is_refused_by_page_and_call_and_nothing_is_written(desk):
+    engine, client = desk
+    flag = flagged(client("wellness"))[1]
+    told = {"flag_id": flag["flag_id"], "version": flag["flag_version"], "decision": "act", "action": "demotion"}
+    assert posted(client("wellness"), "/flags/decision", **told).status_code == 422
+    refused = client("wellness").post("/api/v1/reviews", json=told)
+    assert (refused.status_code, "action" in refused.json()["detail"]) == (422, True)
+    with transaction(engine) as session:
+        assert session.scalars(select(Review).where(Review.flag_id == flag["flag_id"])).all() == []
+        assert session.get_one(Flag, flag["flag_id"]).version == flag["flag_version"]
+
+
 def test_who_was_too_late_is_told_who_decided_and_nothing_is_written(desk):
     engine, client = desk
     second = flagged(client("wellness"))[1]

@@ -11,7 +11,8 @@ from features.months import first_day
 from serving.access.tables import AuditRow
 from serving.database import transaction
 from serving.models.champions import Champions
-from serving.persons.what_if import _live, eased, what_if
+from serving.persons.levers import live
+from serving.persons.what_if import eased, what_if
 from serving.tables import Batch, Score
 from tests.serving_fixtures import last_month
 
@@ -56,8 +57,8 @@ def test_a_lever_takes_away_so_much_of_the_last_months_and_nothing_else(case, mo
     for key, room in rooms.items():
         now = {each.lever: each.now for each in changed.rooms()}[key]
         assert now == pytest.approx(room.now - less.get(key, 0), abs=0.01)
-    hours, _ = _live(changed.given, "hours_worked", month)
-    before, _ = _live(case.given, "hours_worked", month)
+    hours, _ = live(changed.given, "hours_worked", month)
+    before, _ = live(case.given, "hours_worked", month)
     fell = total(case, before, "value") - total(changed, hours, "value")
     assert fell == pytest.approx(less.get("overtime_hours", 0), abs=0.01)
     since = int(first_day(month - 2))

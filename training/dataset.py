@@ -138,6 +138,15 @@ def with_early_labels(histories: Histories, rows: TrainingSet, months: Sequence[
     return replace(rows, known_at=tuple(months), known_then=np.column_stack(columns).astype(np.float32))
 
 
+def training_size(histories: Histories, risk: str, *, until: int | None = None) -> int:
+    """Return about how many values training_set will hold; 0 where it will be refused."""
+    try:
+        as_ofs, columns = training_months(histories, risk, until=until)
+    except Refusal:
+        return 0  # training_set will say it of this risk
+    return len(as_ofs) * len(columns) * len(cohort(histories, as_ofs[-1]))
+
+
 def training_months(histories: Histories, risk: str, *, until: int | None = None) -> tuple[list[int], tuple[str, ...]]:
     """Return the as-ofs that training_set takes its rows from, and the columns of these rows; its Refusals too."""
     end = last_month(histories, until)
@@ -262,7 +271,7 @@ def _known_only(
         third=third[rows.officer[keep]],
         names=tuple(rows.names),
         inputs=inputs,
-        values=rows.values[keep],
+        values=rows.values if keep.all() else rows.values[keep],
         label=label[keep].astype(np.float32),
         weight=np.ones(int(keep.sum()), dtype=np.float32),
         known_at=(),

@@ -14,7 +14,7 @@ from features.histories.tables import Histories
 from features.months import month_text
 from features.profile import Profile
 from training.cards.portrait import portrait
-from training.dataset import TrainingSet, shared_rows, training_set, with_early_labels
+from training.dataset import TrainingSet, shared_rows, training_set, training_size, with_early_labels
 from training.fitting import Fitted, Grow, fit
 from training.folds import Fold
 from training.guards import guarded, limits
@@ -27,11 +27,15 @@ from training.judging.reliability import reliability
 from training.judging.report import Report, Section
 from training.judging.search import NO_SEARCH, Search, best_recipe
 from training.judging.validation import OutOfFold, judged_folds, validate
+from training.models.lanes import LANES
 from training.models.risk_model import RiskModel
 from training.recipe import Recipe
 from training.treated import treatment, with_and_without
 
 Steps = Callable[[int], None]
+SIDE_BY_SIDE = 100_000_000
+"""Risks whose training sets hold more values than this together are trained one after the other: each fold, rival and
+audit copies some of them, and the memory of one machine is to do (30,000 officers: 8 GB)."""
 
 
 class Elsewhere(Grow, Protocol):
@@ -115,12 +119,14 @@ def train_all(
 ) -> dict[str, Trained | Refusal]:
     """Return for each risk what ``train`` returns, or the Refusal that it raised.
 
-    The risks share one walk through the months and are trained side by side, a thread each: the same models as
-    one after the other. ``shared`` and ``grow`` as of ``train``. ``progress`` is told 1 for each of ``steps_of`` steps.
+    The risks share one walk through the months and are trained side by side, a thread each, or one after the other
+    where they are large (SIDE_BY_SIDE): the models are the same. ``shared`` and ``grow`` as of ``train``. ``progress``
+    is told 1 for each of ``steps_of`` steps.
     """
     if shared is None and len(risks) > 1:
         shared = shared_rows(histories, risks, until=until)
-    workers = min(len(risks), os.cpu_count() or 1)
+    values = sum(training_size(histories, risk, until=until) for risk in risks) if len(risks) > 1 else 0
+    workers = 1 if values > SIDE_BY_SIDE else min(len(risks), os.cpu_count() or 1)
     champions = incumbents or {}
 
     def one(risk: str) -> Trained | Refusal:
@@ -138,7 +144,7 @@ def train_all(
         except Refusal as refusal:
             return refusal
 
-    with ThreadPoolExecutor(max_workers=workers) as threads:
+    with LANES.side_by_side(workers), ThreadPoolExecutor(max_workers=workers) as threads:
         return dict(zip(risks, threads.map(one, risks), strict=True))
 
 

@@ -4,17 +4,19 @@ import datetime as dt
 import hmac
 from dataclasses import dataclass
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from serving.access import credentials
 from serving.access.audit import Actor, record
+from serving.access.looking import looked_lately
 from serving.access.roles import FIELD_NEEDS, PERMISSIONS_OF, Field, Permission, Role
 from serving.access.sight import Sight
 from serving.access.tables import SignedIn
+from serving.answers.addresses import parts_of
 from serving.answers.problems import Kind, Problem
 from serving.database import transaction
 from serving.sessions import Database
@@ -133,6 +135,12 @@ def looked(request: Request, caller: Caller, asked: str, *, found: bool) -> None
             record(session, caller.actor, "refused", place, asked=caller.sight.pseudonym(asked))
 
 
+def picture_looked(request: Request, caller: Caller, database: Session, asked: str, *, found: bool) -> None:
+    """Write a look at a person's picture, as ``looked`` does; one beside a page that was just opened is that look."""
+    if not (found and looked_lately(database, caller.actor, asked)):
+        looked(request, caller, asked, found=found)
+
+
 def _caller(
     account: credentials.Whose, granted: frozenset[Permission], salt: str, *, secret: str | None = None
 ) -> Caller:
@@ -156,10 +164,16 @@ def _hidden(role: Role, granted: frozenset[Permission]) -> frozenset[Field]:
 
 def same_site(request: Request) -> None:
     """Refuse what a browser says another site sent."""
-    origin = urlsplit(request.headers.get("origin", "")).netloc
+    origin = request.headers.get("origin")
     foreign = request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
-    if foreign or (origin and origin != request.headers.get("host", "")):
+    if foreign or (origin is not None and not _ours(request, origin)):
         raise Problem(Kind.FOREIGN_FORM, "This was sent from another site. 请求来自其他站点。")
+
+
+def _ours(request: Request, origin: str) -> bool:
+    """Whether an origin is this service; ``null``, of a page that hides its own, is not."""
+    parts = parts_of(origin)
+    return parts is not None and parts.netloc == request.headers.get("host", "")
 
 
 async def _same_browser(request: Request, caller: Caller) -> None:
@@ -168,7 +182,7 @@ async def _same_browser(request: Request, caller: Caller) -> None:
     given = request.headers.get(HEADER, "")
     if not given and request.headers.get("content-type", "").split(";")[0] in FORMS:
         given = str((await request.form()).get(FORM_FIELD, ""))
-    if not hmac.compare_digest(given.encode(), caller.csrf.encode()):
+    if not hmac.compare_digest(given.encode(errors="replace"), caller.csrf.encode()):
         raise Problem(Kind.FOREIGN_FORM, "The form is too old: open the page again. 表单已过期，请重新打开页面。")
 
 

@@ -22,6 +22,12 @@ ANOTHER = "This Idempotency-Key was used for another request. 此 Idempotency-Ke
 Said = TypeVar("Said", bound=BaseModel)
 
 
+class Made(BaseModel):
+    """What is kept of a write whose answer is told anew: the number of the row that it made or changed."""
+
+    number: int
+
+
 @dataclass(frozen=True)
 class Asked:
     """A request with its key: ``key`` is empty where none was sent."""
@@ -46,6 +52,22 @@ class Asked:
         row.answer = said.model_dump(mode="json")
         return said
 
+    def number(self, session: Session, do: Callable[[], int]) -> int:
+        """Return the number of what ``do`` made, or of what it made the first time: its answer is told anew.
+
+        So the copy that is kept tells nothing of a person, and a caller who may see less by now is told less.
+        """
+        return self.once(session, Made, lambda: Made(number=do())).number
+
+    def known(self, session: Session) -> int | None:
+        """Return the number that was made the first time, before work that takes long; None where there was none."""
+        held = session.get(Repeated, self.key) if self.key else None
+        if held is None:
+            return None
+        if held.request != self.request:
+            raise Problem(Kind.INVALID, ANOTHER)
+        return Made.model_validate(held.answer).number
+
     def _held(self, session: Session) -> Repeated | None:
         """What was answered before; None once the key has been taken for this request."""
         now = dt.datetime.now(dt.UTC)
@@ -59,6 +81,10 @@ class Asked:
         except IntegrityError:  # another one with this key was faster
             return session.get_one(Repeated, self.key, populate_existing=True)
         return None
+
+
+ANEW = Asked("", "")
+"""A request without a key: what it asks for is done each time it is sent."""
 
 
 async def asked_of(

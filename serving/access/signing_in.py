@@ -50,14 +50,24 @@ def sign_in(engine: Engine, name: str, password: str, *, address: str, now: dt.d
         return SignIn(account, credentials.begin(session, account, now=now))
 
 
-def change_password(engine: Engine, name: str, *, old: str, new: str) -> SignIn:
+def change_password(
+    engine: Engine, name: str, *, old: str, new: str, address: str, now: dt.datetime | None = None
+) -> SignIn:
     """Set a new password and end all other sign-ins; return the account with the secret of a new one.
 
-    A Refusal says what is wrong with the new one, WrongPassword that the present one is not right.
+    Guesses at the present one are counted and written down as those at the sign-in are, and wait as long. A Refusal
+    says what is wrong with the new one, WrongPassword that the present one is not right.
     """
-    with transaction(engine, writes=False) as session:
-        kept = _kept(session, name)
-    if not right(kept, old):
+    moment = now or dt.datetime.now(dt.UTC)
+    with transaction(engine) as session:
+        wait = throttle.count_attempt(session, name, address, moment)
+        kept = _kept(session, name) if wait == 0 else None
+    if wait:
+        return SignIn(None, wait_seconds=wait)
+    good = right(kept, old)
+    with transaction(engine) as session:
+        _counted(session, name, address, good=good)
+    if not good:
         raise WrongPassword(WRONG)
     check_new(new, old=old, name=name)
     made = hashed(new)
@@ -69,6 +79,15 @@ def change_password(engine: Engine, name: str, *, old: str, new: str) -> SignIn:
         sign_out_everywhere(session, account)
         record(session, Actor(account.name, account.role), "password changed")
         return SignIn(account, credentials.begin(session, account))
+
+
+def _counted(session: Session, name: str, address: str, *, good: bool) -> None:
+    """Take back what a right password was counted for; write a wrong one down."""
+    account = _open(session, name)
+    if good:
+        throttle.forget(session, name, address)
+    elif account is not None:
+        record(session, Actor(account.name, account.role), "sign-in failed", "password")
 
 
 def _open(session: Session, name: str) -> Account | None:

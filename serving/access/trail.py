@@ -20,6 +20,8 @@ WITHHELD: MappingProxyType[str, frozenset[str]] = MappingProxyType(
         "what-if asked": frozenset({"risks"}),
         "objection made": frozenset({"risk"}),
         "score rerun": frozenset({"risks"}),
+        "month monitored": frozenset({"risk"}),
+        "effect told": frozenset({"action", "risk"}),
     }
 )
 """Action -> details that tell of somebody's health: they stay in the chain, and no reader of the log is shown them."""

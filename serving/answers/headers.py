@@ -4,11 +4,12 @@ import hashlib
 import logging
 import time
 from collections.abc import Collection
-from urllib.parse import urlsplit
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.answers.addresses import parts_of
 from serving.answers.logs import TOLD
 from serving.answers.problems import Kind, reply
 
@@ -72,7 +73,10 @@ class Headed:
 
 
 class AtHome:
-    """Refuses other host names than those of this service (DNS rebinding), and bodies beyond LARGEST_BODY."""
+    """Refuses other host names than those of this service (DNS rebinding), and bodies beyond LARGEST_BODY.
+
+    And what no reader of ours sends and no database takes: NUL in an address, a form in another coding than UTF-8.
+    """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str] = ()) -> None:
         self.app = app
@@ -85,6 +89,10 @@ class AtHome:
             if _host(headers.get("host", "")) not in self.hosts:
                 detail = "The service doesn't answer under this name (start it with --trusted-host). 主机名未获信任。"
                 return await reply(Kind.WRONG_HOST, detail)(scope, receive, send)
+            if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+                return await reply(Kind.INVALID, "The address holds a NUL. 地址中有空字符。")(scope, receive, send)
+            if _other_coding(headers):
+                return await reply(Kind.MALFORMED, "Send forms in UTF-8. 表单须用 UTF-8 编码。")(scope, receive, send)
             largest = LARGER.get(scope["path"], LARGEST_BODY)
             if _too_large(headers, largest):
                 detail = f"Send at most {largest // 1024 // 1024} MB, with a Content-Length."
@@ -165,10 +173,14 @@ def _tagged(start: Message, body: Message, given: str) -> Message:
 
 
 def _host(header: str) -> str:
-    try:
-        return urlsplit(f"//{header}").hostname or ""
-    except ValueError:
-        return ""
+    parts = parts_of(f"//{header}")
+    return (parts.hostname if parts else None) or ""
+
+
+def _other_coding(headers: Headers) -> bool:
+    """Whether a form names a coding of its own: some would read halves of characters out of it."""
+    kind, named = parse_options_header(headers.get("content-type", ""))
+    return kind == b"multipart/form-data" and named.get(b"charset", b"utf-8").lower() not in (b"utf-8", b"utf8")
 
 
 def _too_large(headers: Headers, largest: int) -> bool:

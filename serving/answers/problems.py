@@ -124,7 +124,7 @@ def reply(kind: Kind, detail: str, problems: Sequence[str] = (), *, reference: s
     if problems:
         body["problems"] = list(problems[:SHOWN])
         body["problems_total"] = len(problems)
-    text = json.dumps(body, ensure_ascii=False)
+    text = json.dumps(body, ensure_ascii=False).encode(errors="backslashreplace")  # half a character is escaped
     return Response(text, status_code=kind.status, media_type="application/problem+json")
 
 

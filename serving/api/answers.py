@@ -76,6 +76,9 @@ class AsPublished(Answer):
     rank: int | None
 
 
+WITHHELD = "Log-odds of all health reasons together, where the person withdrew consent: none is told by itself."
+
+
 class ListEntry(Answer):
     """One person of a list: in a published one as it was published, with a later correction beside."""
 
@@ -98,6 +101,7 @@ class ListEntry(Answer):
     flag_id: int | None = Field(default=None, examples=[17], description="What POST /reviews decides on.")
     flag_version: int | None = Field(default=None, examples=[0], description="What POST /reviews must have seen.")
     reasons: list[Reason]
+    withheld: float | None = Field(default=None, description=WITHHELD)
     actions: list[str] = Field(description="Keys of what is recommended, the most pressing first.")
     correction: Correction | None = Field(
         default=None,
@@ -135,6 +139,9 @@ class RiskList(Answer):
     base_value: float = Field(description="Log-odds of the average, from which contributions and splits start.")
     state: str = Field(examples=["published"], description="draft until a person publishes it; then it never changes.")
     run: int = Field(description="How often this month was scored; POST …/publication names the one looked at.")
+    reordered: int = Field(
+        default=0, description="How often corrections put the draft into another order; give it to POST …/publication."
+    )
     digest: str | None = Field(description="SHA-256 of a published list; null for a draft.")
     total: int = Field(description="Persons that fit the filters.")
     entries: list[ListEntry]
@@ -171,6 +178,7 @@ class OfficerRisk(Answer):
     split: Split | None = Field(default=None, description="Post, unit and person; null in older lists.")
     reasons: list[Reason] = Field(description="The strongest, with words.")
     contributions: dict[str, float] = Field(description="Every group's log-odds.")
+    withheld: float | None = Field(default=None, description=WITHHELD)
     other_influences: float = Field(default=0.0, description="Log-odds of all that is not among the stable reasons.")
     as_published: AsPublished | None = Field(
         default=None,
@@ -249,6 +257,7 @@ def entry_of(entry: Entry, batch: Batch) -> ListEntry:
         flag_id=entry.flag.id if entry.flag else None,
         flag_version=entry.flag.version if entry.flag else None,
         reasons=[reason_of(reason, entry.points_per_unit) for reason in entry.strongest],
+        withheld=entry.withheld,
         actions=[offer.action for offer in entry.offers],
         correction=Correction(**vars(entry.correction)) if entry.correction else None,
     )
@@ -270,6 +279,7 @@ def officer_risk_of(view: PersonRisk) -> OfficerRisk:
         split=split_of(score),
         reasons=[reason_of(reason, view.points_per_unit) for reason in view.reasons.strongest],
         contributions=dict(zip(view.reasons.groups, view.reasons.contributions, strict=True)),
+        withheld=view.reasons.withheld,
         other_influences=view.margin - batch.base_value - sum(_firm(view.reasons.strongest)),
         as_published=_as_published(view),
         trend=[

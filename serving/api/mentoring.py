@@ -7,8 +7,8 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
-from features.histories.store import load_roster
 from serving.access.caller import Caller, TheCaller, needs
+from serving.access.repeated import Once
 from serving.access.roles import Permission
 from serving.answers.problems import Kind, Problem, problem_answers
 from serving.api.answers import Answer
@@ -18,6 +18,7 @@ from serving.mentoring.lifecycle import ONWARD, Decided, Outcome, Step
 from serving.mentoring.proposals import propose
 from serving.mentoring.reading import MOST, Pair, pair_seen, pairs_seen, unmatched_seen, whole_force
 from serving.mentoring.tables import MentoringRound, Mentorship
+from serving.persons.own_histories import stored_roster
 from serving.sessions import AsOf, Database, Writing, as_of_of
 
 LARGEST_ID = 2**31 - 1
@@ -152,13 +153,15 @@ class RoundAnswer(Answer):
     status_code=201,
     responses=problem_answers(Kind.INVALID, Kind.NOT_READY, Kind.MALFORMED),
 )
-def proposals(request: Request, caller: TheCaller, writing: Writing, given: ProposalsGiven) -> RoundAnswer:
+def proposals(request: Request, caller: TheCaller, writing: Writing, once: Once, given: ProposalsGiven) -> RoundAnswer:
     """Match officers warned of decline with stars, one-to-one unless the profile says otherwise, and store proposals.
 
     Pairs that were offered, accepted or run stay; proposals that nobody acted on are withdrawn.
     """
     as_of = as_of_of(given.as_of) if given.as_of else None
-    return round_answer(writing, caller, propose(writing, request.app.state.home, caller.actor, as_of=as_of))
+    home = request.app.state.home
+    number = once.number(writing, lambda: propose(writing, home, caller.actor, as_of=as_of).id)
+    return round_answer(writing, caller, writing.get_one(MentoringRound, number))
 
 
 @router.get("", dependencies=[needs(Permission.SEE_MENTORING)], response_model=Mentorships)
@@ -189,13 +192,19 @@ def decision(
     request: Request,
     caller: TheCaller,
     writing: Writing,
+    once: Once,
     mentorship_id: Annotated[int, Path(ge=1, le=LARGEST_ID)],
     given: StepGiven,
 ) -> MentorshipAnswer:
     """Take a step: offer, accept, refuse, start, check in, end. 409 where somebody took one meanwhile."""
     pair_seen(writing, caller.sight, mentorship_id)
     decided = Decided(mentorship_id=mentorship_id, on=given.on or dt.date.today(), **_fields(given))
-    take_step(request, writing, caller, decided)
+
+    def step() -> int:
+        take_step(request, writing, caller, decided)
+        return mentorship_id
+
+    once.number(writing, step)
     return answer_of(pair_seen(writing, caller.sight, mentorship_id))
 
 
@@ -214,7 +223,7 @@ def take_step(request: Request, writing: Session, caller: Caller, decided: Decid
     """Take a step under the profile's rules; nothing happens in the future."""
     if decided.on > dt.date.today():
         raise Problem(Kind.INVALID, "The day lies in the future. 日期不能晚于今天。", field="on")
-    roster = load_roster(request.app.state.home)
+    roster = stored_roster(request.app.state.home)
     pair = writing.get(Mentorship, decided.mentorship_id)
     if pair is not None and decided.step in ONWARD and commanding(roster, pair.mentor_id, pair.mentee_id):
         raise Problem(Kind.DECIDED_MEANWHILE, COMMANDING)

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from serving.access.caller import TheCaller, needs
+from serving.access.repeated import Once
 from serving.access.roles import Permission
 from serving.answers.problems import Kind, Problem, problem_answers
 from serving.api.answers import Answer, Text
@@ -132,14 +133,14 @@ def models(
     response_model=HistoryRow,
     responses=problem_answers(Kind.NOT_FOUND, Kind.NOT_PROMOTED, Kind.INVALID, Kind.MALFORMED),
 )
-def promotion(request: Request, caller: TheCaller, risk: RiskKey, given: Promotion) -> HistoryRow:
+def promotion(request: Request, caller: TheCaller, once: Once, risk: RiskKey, given: Promotion) -> HistoryRow:
     """Make a version champion through the gate; 409 tells what the gate has against it, and nothing changes.
 
     The version that serves already is affirmed by the new name and reason.
     """
     held = known_version(registry_of(request), risk, given.version)
     try:
-        return history_row(promote(request, caller, held, given.reason))
+        return history_row(promote(request, caller, held, given.reason, asked=once))
     except NotPromoted as refusal:
         told = [f"{each['en']} {each['zh']}" for each in refusal.entry.objections]
         raise Problem(Kind.NOT_PROMOTED, f"{refusal.what} 该版本未能上线。", told) from None
@@ -151,9 +152,9 @@ def promotion(request: Request, caller: TheCaller, risk: RiskKey, given: Promoti
     response_model=HistoryRow,
     responses=problem_answers(Kind.NOT_FOUND, Kind.INVALID, Kind.MALFORMED),
 )
-def rollback(request: Request, caller: TheCaller, risk: RiskKey, given: Rollback) -> HistoryRow:
+def rollback(request: Request, caller: TheCaller, once: Once, risk: RiskKey, given: Rollback) -> HistoryRow:
     """Let the champion before the present one serve again."""
-    return history_row(roll_back(request, caller, risk, given.reason))
+    return history_row(roll_back(request, caller, risk, given.reason, asked=once))
 
 
 def history_row(entry: Entry) -> HistoryRow:

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from features.months import month_end, parse_month
-from serving.access.caller import Caller, TheCaller, needs
+from serving.access.caller import Caller, TheCaller, looked, needs, refused
 from serving.access.repeated import Asked, Once
 from serving.access.roles import Permission
 from serving.access.sight import Sight
@@ -105,11 +105,9 @@ def object_to(
     request: Request, caller: TheCaller, writing: Writing, after: BackgroundTasks, once: Once, asked: NewObjection
 ) -> ObjectionAnswer:
     """Contest records, a score or a warning of one's own. The score without the records is computed at once."""
-    answer = once.once(
-        writing, ObjectionAnswer, lambda: told(writing, caller.sight, contested(request, caller, writing, asked))
-    )
-    after.add_task(reruns.rerun, request.app.state.engine, request.app.state.home, answer.id)
-    return answer
+    number = once.number(writing, lambda: contested(request, caller, writing, asked).id)
+    after.add_task(reruns.rerun, request.app.state.engine, request.app.state.home, number)
+    return told(writing, caller.sight, objections.objection_seen(writing, caller.sight, number))
 
 
 @router.get(
@@ -142,9 +140,9 @@ def own_objections(caller: TheCaller, database: Database) -> Objections:
     response_model=ObjectionAnswer,
     responses=problem_answers(Kind.SIGN_IN, Kind.FORBIDDEN, Kind.NOT_FOUND, Kind.INVALID),
 )
-def one_objection(objection_id: Number, caller: TheCaller, database: Database) -> ObjectionAnswer:
+def one_objection(request: Request, objection_id: Number, caller: TheCaller, database: Database) -> ObjectionAnswer:
     """Return an objection that the caller's role decides."""
-    return told(database, caller.sight, objections.objection_seen(database, caller.sight, objection_id))
+    return told(database, caller.sight, looked_into(request, caller, database, objection_id))
 
 
 @router.post(
@@ -159,6 +157,17 @@ def decide(request: Request, objection_id: Number, caller: TheCaller, once: Once
     """Decide an objection: not one's own, nor one on a flag that one reviewed first. The answer is kept."""
     given = Decided(objection_id, verdict.version, verdict.outcome, verdict.answer)
     return decided(request, caller, given, once)
+
+
+def looked_into(request: Request, caller: Caller, database: Session, objection_id: int) -> Objection:
+    """Return an objection within the caller's sight; the look, or that it was refused, is written."""
+    try:
+        row = objections.objection_seen(database, caller.sight, objection_id)
+    except Problem:
+        refused(request, caller, Permission.DECIDE_OBJECTIONS.value)
+        raise
+    looked(request, caller, row.officer_id, found=True)
+    return row
 
 
 def contested(request: Request, caller: Caller, writing: Session, asked: NewObjection) -> Objection:
@@ -202,12 +211,14 @@ def decided(request: Request, caller: Caller, given: Decided, once: Asked | None
     offers = reruns.circumstances_of(engine, home, given.objection_id) if upheld else None
     with transaction(engine) as session:
 
-        def write() -> ObjectionAnswer:
+        def write() -> int:
+            reruns.hold_lists(session, given.objection_id)
             row = objections.decide_objection(session, caller.actor, given, caller.sight)
             reruns.in_force(session, row, offers)
-            return told(session, caller.sight, row)
+            return row.id
 
-        return once.once(session, ObjectionAnswer, write) if once else write()
+        number = once.number(session, write) if once else write()
+        return told(session, caller.sight, objections.objection_seen(session, caller.sight, number))
 
 
 def told(session: Session, sight: Sight, row: Objection) -> ObjectionAnswer:

@@ -7,8 +7,9 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
-from features.histories.store import load_roster
-from serving.access.caller import Caller, TheCaller, needs
+from features.histories.store import stored_profile
+from serving.access.caller import Caller, TheCaller, looked, needs
+from serving.access.repeated import Once
 from serving.access.roles import Permission
 from serving.answers.problems import Kind, Problem, problem_answers
 from serving.api.answers import Answer
@@ -88,6 +89,7 @@ class OffersAnswer(Answer):
 
 @router.get("", dependencies=[needs(Permission.SEE_RECOMMENDATIONS)], response_model=OffersAnswer)
 def offers(
+    request: Request,
     caller: TheCaller,
     database: Database,
     status: Status | None = None,
@@ -97,6 +99,8 @@ def offers(
     limit: Annotated[int, Query(ge=1, le=life.MOST)] = 100,
 ) -> OffersAnswer:
     """Return what is offered within the caller's reach, for purposes that the caller may know of."""
+    if officer_id is not None:
+        looked(request, caller, officer_id, found=queries.facts_of(database, caller.sight, officer_id) is not None)
     states = [status] if status else []
     found = life.offers_seen(
         database, caller.sight, status=states, officer_id=officer_id, kind=kind, after=after, limit=limit + 1
@@ -113,9 +117,10 @@ def offers(
     status_code=201,
     responses=problem_answers(Kind.NOT_FOUND, Kind.INVALID, Kind.FORBIDDEN, Kind.MALFORMED),
 )
-def offer(request: Request, caller: TheCaller, writing: Writing, given: OfferGiven) -> OfferAnswer:
+def offer(request: Request, caller: TheCaller, writing: Writing, once: Once, given: OfferGiven) -> OfferAnswer:
     """Make an offer by hand, such as help with children's schooling: for those who arrange or decide the action."""
-    return answer_of(made_by_hand(request, writing, caller, given.officer_id, given.action))
+    number = once.number(writing, lambda: made_by_hand(request, writing, caller, given.officer_id, given.action).id)
+    return answer_of(life.offer_told(writing, caller.sight, number))
 
 
 @router.post(
@@ -127,12 +132,14 @@ def offer(request: Request, caller: TheCaller, writing: Writing, given: OfferGiv
 def decision(
     caller: TheCaller,
     writing: Writing,
+    once: Once,
     offer_id: Annotated[int, Path(ge=1, le=LARGEST_ID)],
     given: StepGiven,
 ) -> OfferAnswer:
     """Accept, decline or mark done: for those who arrange or decide it. 409 where somebody did meanwhile."""
     step = Decided(offer_id, given.version, given.step, given.on or dt.date.today(), given.note)
-    return answer_of(decided(writing, caller, step))
+    number = once.number(writing, lambda: decided(writing, caller, step).id)
+    return answer_of(life.offer_told(writing, caller.sight, number))
 
 
 def decided(writing: Session, caller: Caller, step: Decided) -> Offer:
@@ -145,7 +152,7 @@ def decided(writing: Session, caller: Caller, step: Decided) -> Offer:
 
 def made_by_hand(request: Request, writing: Session, caller: Caller, officer_id: str, action: str) -> Offer:
     """Make an offer to somebody within reach, of an action that the caller's role arranges or decides."""
-    profile = load_roster(request.app.state.home).profile
+    profile = stored_profile(request.app.state.home)
     part = profile.actions.get(action)
     if part is None or part.kind not in KINDS:
         raise Problem(Kind.INVALID, "action: no such action of training, rotation, care or culture. 没有这一措施。")

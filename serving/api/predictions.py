@@ -1,16 +1,21 @@
-"""POST /predictions: scores histories sent in the request with the champion; stores nothing."""
+"""POST /predictions: scores histories sent in the request with the champion, or feature rows; stores nothing."""
 
 import datetime as dt
+from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Request
+import numpy as np
+import numpy.typing as npt
+from fastapi import APIRouter, Path, Request
 from pydantic import ConfigDict, Field
 
 from features.cohort import cohort
 from features.engine import feature_rows
+from features.histories.checking import LARGEST
 from features.months import month_end, parse_month
 from features.profile import Profile
-from serving.access.caller import needs
+from serving.access.caller import Caller, TheCaller, needs, refused
+from serving.access.roles import Field as Seen
 from serving.access.roles import Permission
 from serving.answers.problems import Kind, Problem, problem_answers
 from serving.api.answers import Answer, Reason, reason_of
@@ -18,6 +23,7 @@ from serving.arrivals.given import Event, Given, Posting, given_histories
 from serving.models.champions import Champions
 from serving.scored.queries import points_per_unit
 from serving.scored.scoring import reason_of as stored_reason
+from training.models.risk_model import RiskModel
 from training.models.scoring import ScoredCohort, scored
 
 router = APIRouter(prefix="/api/v1/predictions", tags=["predictions"])
@@ -128,3 +134,116 @@ def _told(scored: ScoredCohort) -> list[Prediction]:
         )
         for row in scored.order()
     ]
+
+
+Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
+
+
+class AskedRows(Given):
+    """Feature rows: the names of the columns, in any order, and a row of numbers for each person; null is unknown."""
+
+    columns: Annotated[list[Annotated[str, Field(max_length=200)]], Field(min_length=1, max_length=2_000)]
+    rows: Annotated[list[list[Number | None]], Field(min_length=1, max_length=10_000)]
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "columns": ["night_shift__sum__3m", "overtime_hours__vs_self__3m", "complaint__months_since"],
+                "rows": [[14, 6.5, None], [3, -1.25, 7]],
+            }
+        }
+    )
+
+
+class PredictedRows(Answer):
+    """The calibrated probability of each row, in the order sent, with its interval."""
+
+    risk: str = Field(examples=["burnout"])
+    model_version: str = Field(examples=["3"])
+    probability: list[float] = Field(examples=[[0.31, 0.04]])
+    low: list[float] = Field(examples=[[0.24, 0.02]])
+    high: list[float] = Field(examples=[[0.38, 0.07]])
+    evidence: list[str] = Field(
+        description="sufficient, little_history or unlike_training: then don't rely on it.",
+        examples=[["sufficient", "little_history"]],
+    )
+
+
+@dataclass(frozen=True)
+class GivenRows:
+    """Feature rows that were sent: values [row, name], NaN where unknown."""
+
+    names: tuple[str, ...]
+    values: npt.NDArray[np.float32]
+
+
+@router.post(
+    "/{risk}",
+    dependencies=[needs(Permission.SCORE_GIVEN_HISTORIES)],
+    response_model=PredictedRows,
+    responses=problem_answers(Kind.MALFORMED, Kind.NOT_FOUND, Kind.TOO_LARGE, Kind.INVALID, Kind.NOT_READY),
+)
+def predict_rows(
+    request: Request,
+    caller: TheCaller,
+    risk: Annotated[str, Path(max_length=120, pattern=r"^[^\x00]+$", examples=["burnout"])],
+    asked: AskedRows,
+) -> PredictedRows:
+    """Score feature rows (as `jingxing features` writes them) with a risk's champion: figures alone, no reasons.
+
+    Every input of the model must be among the columns, and nothing else; both are answered with 422 by name.
+    Inputs from health data may be left out, and are then unknown; they are refused (403, and in the log) where the
+    caller may not see health data for the purpose of the risk. Nothing is stored.
+    """
+    champions: Champions = request.app.state.champions
+    profile = champions.profile()
+    fields = caller.sight.fields(profile.risks[risk].purpose) if risk in profile.risks else frozenset()
+    if Seen.SCORE not in fields:
+        raise Problem(Kind.NOT_FOUND, f"There is no risk '{risk}'. 没有此项风险。")
+    model = champions.champion(risk)
+    health = _of_health(profile, model.names)
+    if Seen.HEALTH not in fields:
+        _refuse_health(request, caller, _of_health(profile, tuple(asked.columns)))
+    rows = _rows(asked, model, health)
+    probability, low, high = model.probability_and_interval(rows)
+    return PredictedRows(
+        risk=risk,
+        model_version=str(model.version),
+        probability=probability.tolist(),
+        low=low.tolist(),
+        high=high.tolist(),
+        evidence=model.evidence(rows).tolist(),
+    )
+
+
+def _of_health(profile: Profile, names: tuple[str, ...]) -> list[str]:
+    """The names that draw on health data, be it by a rate or a sequence."""
+    keys = {key for key, measure in profile.measures.items() if measure.sensitive}
+    keys |= {key for key, rate in profile.settings.rates.items() if {rate.of, rate.per} & keys}
+    keys |= {key for key, pair in profile.settings.sequences.items() if {pair.first, pair.then} & keys}
+    return [name for name in names if name.split("__", 1)[0] in keys]
+
+
+def _refuse_health(request: Request, caller: Caller, sent: list[str]) -> None:
+    if sent:
+        refused(request, caller, Seen.HEALTH.value)
+        raise Problem(Kind.FORBIDDEN, "You may not use health data for this risk. 您无权将健康数据用于此项风险。", sent)
+
+
+def _rows(asked: AskedRows, model: RiskModel, health: list[str]) -> GivenRows:
+    """The rows in the order of the model's inputs; a Problem names every column that is wrong."""
+    place = {name: number for number, name in enumerate(asked.columns)}
+    absent = [name for name in model.names if name not in place]
+    unequal = (number for number, row in enumerate(asked.rows) if len(row) != len(asked.columns))
+    faults = ["columns: a name stands there twice"] * (len(place) < len(asked.columns))
+    faults += [
+        f"rows.{number}: holds {len(asked.rows[number])} numbers, not {len(asked.columns)}" for number in unequal
+    ]
+    faults += [f"columns: '{name}' is not an input of the model" for name in sorted(place.keys() - set(model.names))]
+    faults += [f"columns: '{name}' is missing" for name in absent if name not in set(health)]
+    if faults:
+        raise Problem(Kind.INVALID, "These rows can't be scored; nothing was.", faults)
+    sent = np.asarray(asked.rows, dtype=np.float32)
+    if absent:
+        sent = np.column_stack([sent, np.full(len(sent), np.nan, dtype=np.float32)])
+    return GivenRows(model.names, np.ascontiguousarray(sent[:, [place.get(name, -1) for name in model.names]]))

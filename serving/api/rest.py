@@ -8,6 +8,7 @@ from pydantic import Field
 
 from features.months import month_end, parse_month
 from serving.access.caller import Caller, TheCaller, needs
+from serving.access.repeated import Asked, Once
 from serving.access.roles import Permission
 from serving.answers.problems import Kind, Problem, problem_answers
 from serving.api.answers import Answer, Text
@@ -139,14 +140,17 @@ class PlansAnswer(Answer):
     status_code=201,
     responses=problem_answers(Kind.FORBIDDEN, Kind.INVALID),
 )
-def make(request: Request, asked: PlanGiven, caller: TheCaller) -> PlanAnswer:
+def make(request: Request, asked: PlanGiven, caller: TheCaller, once: Once) -> PlanAnswer:
     """Make and solve a plan. Where nothing is possible the answer holds the conflict, and no entries."""
     wanted = PlanRequest(
         as_of=month_end(parse_month(asked.as_of[:7])), quota=asked.quota, places=asked.places, weeks=asked.weeks,
         slack=asked.slack, blackouts=tuple(Blackout(one.first, one.last, one.unit) for one in asked.blackouts),
         rights_first=asked.rights_first,
     )  # fmt: skip
-    plan_id, _ = lifecycle.make_plan(request.app.state.engine, request.app.state.home, caller.actor, wanted)
+    plan_id = _known(request, once)
+    if plan_id is None:
+        state = request.app.state
+        plan_id, _ = lifecycle.make_plan(state.engine, state.home, caller.actor, wanted, once=once)
     return _answer_of(request, caller, plan_id)
 
 
@@ -175,18 +179,32 @@ def plan(request: Request, plan_id: Annotated[Id, Path()], caller: TheCaller) ->
     response_model=PlanAnswer,
     responses=problem_answers(Kind.FORBIDDEN, Kind.NOT_FOUND, Kind.DECIDED_MEANWHILE, Kind.INVALID),
 )
-def decision(request: Request, plan_id: Annotated[Id, Path()], asked: DecisionGiven, caller: TheCaller) -> PlanAnswer:
+def decision(
+    request: Request, plan_id: Annotated[Id, Path()], asked: DecisionGiven, caller: TheCaller, once: Once
+) -> PlanAnswer:
     """Pin, move, strike or release a wish, solve again, confirm or withdraw, say what was taken or declined."""
+    if _known(request, once) is None:
+        _decide(request, caller, plan_id, asked, once=once)
+    return _answer_of(request, caller, plan_id)
+
+
+def _known(request: Request, once: Asked) -> int | None:
+    """The plan that the same request made or changed before; None where it was not sent yet."""
+    with transaction(request.app.state.engine, writes=False) as session:
+        return once.known(session)
+
+
+def _decide(request: Request, caller: Caller, plan_id: int, asked: DecisionGiven, *, once: Asked) -> None:
     engine = request.app.state.engine
     if asked.decision == "solve":
-        lifecycle.solve_again(engine, caller.actor, plan_id, asked.version, rights_first=asked.rights_first)
+        version, first = asked.version, asked.rights_first
+        lifecycle.solve_again(engine, caller.actor, plan_id, version, rights_first=first, once=once)
     else:
         change = Change(
             plan_id, asked.version, Decision(asked.decision), asked.officer_id, asked.kind, asked.week, asked.reason
         )
         with transaction(engine) as session:
-            lifecycle.decide(session, caller.actor, change)
-    return _answer_of(request, caller, plan_id)
+            once.number(session, lambda: lifecycle.decide(session, caller.actor, change).id)
 
 
 def _answer_of(request: Request, caller: Caller, plan_id: int) -> PlanAnswer:

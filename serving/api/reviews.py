@@ -7,7 +7,7 @@ from fastapi import APIRouter, BackgroundTasks, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
-from serving.access.caller import Caller, TheCaller, needs
+from serving.access.caller import Caller, TheCaller, looked, needs, refused
 from serving.access.repeated import Once
 from serving.access.roles import Permission
 from serving.answers.problems import Kind, Problem, problem_answers
@@ -60,6 +60,9 @@ class PublicationGiven(Given):
 
     as_of: Month
     run: Id = Field(description="The run that was looked at; another one by now is answered 409.", examples=[1])
+    reordered: Annotated[int, Field(ge=0, le=LARGEST_ID)] = Field(
+        default=0, description="The list's reordered that was looked at; another one by now is answered 409."
+    )
     despite: Words = Field(default="", description="Why, although the monitor says to hold the lists back.")
 
 
@@ -176,9 +179,17 @@ def _decided(caller: Caller, writing: Session, given: DecisionGiven) -> FlagAnsw
     response_model=FlagAnswer,
     responses=problem_answers(Kind.NOT_FOUND, Kind.INVALID),
 )
-def flag(caller: TheCaller, database: Database, flag_id: Annotated[int, Path(ge=1, le=LARGEST_ID)]) -> FlagAnswer:
+def flag(
+    request: Request, caller: TheCaller, database: Database, flag_id: Annotated[int, Path(ge=1, le=LARGEST_ID)]
+) -> FlagAnswer:
     """Return a flag and what was decided on it."""
-    return _flag(database, seen.flag_seen(database, caller.sight, flag_id))
+    try:
+        found = seen.flag_seen(database, caller.sight, flag_id)
+    except Problem:
+        refused(request, caller, Permission.REVIEW.value)
+        raise
+    looked(request, caller, found.officer_id, found=True)
+    return _flag(database, found)
 
 
 @router.post(
@@ -259,7 +270,7 @@ def _published(caller: Caller, writing: Session, risk: str, given: PublicationGi
         raise Problem(
             Kind.LIST_CHANGED, f"The draft is run {batch.run} by now: look again. 草稿已重新计算，请重新查看。"
         )
-    row = publishing.publish(writing, caller.actor, batch, despite=given.despite)
+    row = publishing.publish(writing, caller.actor, batch, despite=given.despite, reordered=given.reordered)
     return Publication(publication_id=row.id, risk=row.risk, as_of=row.as_of, digest=row.digest, by=row.by, at=row.at)
 
 

@@ -4,10 +4,9 @@ import base64
 import binascii
 import datetime as dt
 import hashlib
-from typing import Annotated, Any, Literal, NamedTuple, TypedDict
+from typing import Annotated, Literal, NamedTuple, TypedDict
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from serving.access.caller import TheCaller, needs
@@ -16,12 +15,9 @@ from serving.access.sight import Sight
 from serving.answers.problems import Kind, Problem, problem_answers
 from serving.api.answers import RiskList, Text, entry_of, unranked_of
 from serving.decisions.publishing import published_of
-from serving.decisions.seen import reviewed_purposes
-from serving.decisions.standing import lapsed
-from serving.decisions.tables import Flag, Published, Rescored
 from serving.scored import queries
 from serving.scored.kept import Unchanged
-from serving.sessions import AsOf, Database
+from serving.sessions import LARGEST_NUMBER, AsOf, Database
 from serving.tables import Batch
 
 Status = Literal["open", "acted", "watched", "dismissed", "expired"]
@@ -92,9 +88,8 @@ def _told(database: Session, sight: Sight, asked: Asked, filters: Filters) -> tu
     if batch is None:
         raise Problem(Kind.NOT_FOUND, "There is no list of this risk and month; run jingxing score first.")
     total = queries.how_many(database, sight, batch, **filters)  # what may not be asked is refused here
-    tag = _etag(database, sight, batch, f"{asked.account} {asked.query}")
-    answer = _page(database, sight, batch, asked=asked, filters=filters, total=total)
-    return answer.model_dump_json().encode(), {"ETag": tag, "Cache-Control": "private, no-cache"}
+    body = _page(database, sight, batch, asked=asked, filters=filters, total=total).model_dump_json().encode()
+    return body, {"ETag": _etag(body, asked), "Cache-Control": "private, no-cache"}
 
 
 def _page(database: Session, sight: Sight, batch: Batch, *, asked: Asked, filters: Filters, total: int) -> RiskList:
@@ -118,6 +113,7 @@ def _page(database: Session, sight: Sight, batch: Batch, *, asked: Asked, filter
         total=total,
         state="published" if published else "draft",
         run=batch.run,
+        reordered=batch.reordered,
         digest=published.digest if published else None,
         entries=[entry_of(entry, batch) for entry in found[:limit]],
         unranked=[unranked_of(score) for score in unranked],
@@ -125,41 +121,27 @@ def _page(database: Session, sight: Sight, batch: Batch, *, asked: Asked, filter
     )
 
 
-def _etag(session: Session, sight: Sight, batch: Batch, query: str) -> str:
-    """A tag that changes with the list, its publication, corrections, withdrawals, who asks, what the role may see.
-
-    With its flags only for who may know the reviews: what a tag is made of, it tells.
-    """
-    of_month = Published.risk == batch.risk, Published.as_of == batch.as_of
-    published = session.execute(select(Published.id, Published.digest).where(*of_month)).all()
-    anew = select(func.count(), func.max(Rescored.id)).where(Rescored.risk == batch.risk, Rescored.as_of == batch.as_of)
-    without_health = sorted(lapsed(session, batch.as_of).items())
-    marks = [*published, *session.execute(anew).all(), *without_health, *_flag_marks(session, sight, batch)]
-    told = f"{batch.id} {batch.scored_at.timestamp()} {[tuple(mark) for mark in marks]} {sight.role} {query}"
-    return f'W/"{hashlib.sha256(told.encode()).hexdigest()[:20]}"'
-
-
-def _flag_marks(session: Session, sight: Sight, batch: Batch) -> list[tuple[Any, ...]]:
-    """By status how many flags the list has and how many decisions they had: every change moves one of them."""
-    if batch.purpose not in reviewed_purposes(sight):
-        return []
-    counted = select(Flag.status, func.count(), func.sum(Flag.version), func.max(Flag.id)).where(
-        Flag.risk == batch.risk, Flag.raised_on <= batch.as_of, Flag.renewed_on >= batch.as_of
-    )
-    return [tuple(row) for row in session.execute(counted.group_by(Flag.status).order_by(Flag.status))]
+def _etag(body: bytes, asked: Asked) -> str:
+    """A tag of what the answer says and who asked what: it changes with the answer, and tells no more than it."""
+    told = f"{asked.account} {asked.query} ".encode() + body
+    return f'W/"{hashlib.sha256(told).hexdigest()[:20]}"'
 
 
 def _cursor(batch: Batch, rank: int) -> str:
-    return base64.urlsafe_b64encode(f"{batch.id}.{rank}".encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode(f"{batch.id}.{batch.reordered}.{rank}".encode()).decode().rstrip("=")
 
 
 def _position(cursor: str, batch: Batch) -> int:
     """Return the rank after which to go on."""
     try:
-        number, rank = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split(".")
-        asked, after = int(number), int(rank)
+        parts = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split(".")
+        number, reordered, after = (int(part) for part in parts)
+        if not 0 <= after <= LARGEST_NUMBER:
+            raise ValueError(after)
     except (ValueError, binascii.Error):
         raise Problem(Kind.INVALID, "cursor: not one that this service gave.") from None
-    if asked != batch.id:
-        raise Problem(Kind.LIST_CHANGED, "The list has been scored anew: start again without a cursor.")
+    if (number, reordered) != (batch.id, batch.reordered):
+        raise Problem(
+            Kind.LIST_CHANGED, "The list has been scored anew or put into another order: start again without a cursor."
+        )
     return after

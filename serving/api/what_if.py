@@ -3,13 +3,17 @@
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Request
+from fastapi import Path as InPath
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from features.errors import Refusal
+from features.histories.store import current_version
 from features.months import month_of
 from features.profile import Profile
 from serving.access.audit import record
@@ -18,11 +22,15 @@ from serving.access.roles import Permission
 from serving.answers.problems import Kind, Problem, problem_answers
 from serving.api.answers import Answer
 from serving.database import transaction
+from serving.decisions.standing import corrected
 from serving.models.champions import Champions
-from serving.persons.what_if import Room, Score, WhatIf, what_if
+from serving.persons.levers import Room, rooms_of
+from serving.persons.what_if import Score, WhatIf, check_pulls, what_if
 from serving.scored import queries
+from serving.scored.queries import PersonRisk
 from serving.sessions import Database, as_of_of
 from serving.words import same
+from training.models.risk_model import RiskModel
 
 router = APIRouter(prefix="/api/v1/officers", tags=["people"])
 
@@ -82,9 +90,9 @@ class WhatIfAnswer(Answer):
 
 @dataclass(frozen=True)
 class Asked:
-    """A question about a person within reach: the case, the levers' rooms, and both scores of each risk."""
+    """A question about a person within reach: the levers' rooms, and both scores of each risk."""
 
-    case: WhatIf
+    profile: Profile
     as_of: dt.date
     rooms: list[Room]
     risks: dict[str, tuple[str, Score, Score]]
@@ -100,7 +108,7 @@ def ask_what_if(
     request: Request,
     caller: TheCaller,
     database: Database,
-    officer_id: Annotated[str, Path(examples=["021457"])],
+    officer_id: Annotated[str, InPath(examples=["021457"])],
     given: LeversGiven,
 ) -> WhatIfAnswer:
     """Answer how risks would change with fewer nights, less overtime, fewer quick returns, days off given back.
@@ -113,8 +121,8 @@ def ask_what_if(
     return WhatIfAnswer(
         officer_id=officer_id,
         as_of=asked.as_of,
-        months=asked.case.profile.settings.what_if.months,
-        levers=[_room(asked.case.profile, room) for room in asked.rooms],
+        months=asked.profile.settings.what_if.months,
+        levers=[_room(asked.profile, room) for room in asked.rooms],
         risks=[
             RiskAnswer(
                 risk=risk, model_version=version, before=ScoreAnswer(**asdict(now)), after=ScoreAnswer(**asdict(then))
@@ -148,16 +156,45 @@ def asked_of(
     if not risks:
         raise Problem(Kind.NOT_FOUND, "There is no such risk of this person and month. 没有这一风险的评分。")
     champions: Champions = request.app.state.champions
-    case = what_if(request.app.state.home, officer_id, month_of(facts.as_of))
-    models = [champions.champion(each) for each in risks]
+    case = _Case(request.app.state.home, officer_id, facts.as_of)
     try:
-        found = {model.risk: (str(model.version), *case.scores(model, less)) for model in models}
+        check_pulls(case.rooms, less)
+        found = {
+            view.batch.risk: _scores(database, champions.champion(view.batch.risk), view, case, less)
+            for view in views
+            if view.batch.risk in risks
+        }
     except Refusal as refusal:
         raise Problem(Kind.INVALID, refusal.what, refusal.problems) from None
     with transaction(request.app.state.engine) as session:
         told = {"as_of": str(facts.as_of), "risks": risks, "less": dict(less)}
         record(session, caller.actor, "what-if asked", officer_id, **told)
-    return Asked(case, facts.as_of, case.rooms(), found)
+    return Asked(champions.profile(), facts.as_of, case.rooms, found)
+
+
+class _Case:
+    """A person's case; the histories of all who count are read only where something has to be scored."""
+
+    def __init__(self, home: Path, officer_id: str, as_of: dt.date) -> None:
+        self.home, self.officer_id, self.month = home, officer_id, month_of(as_of)
+        self.rooms = rooms_of(home, officer_id, self.month)
+
+    @cached_property
+    def case(self) -> WhatIf:
+        """The person with everybody who counts for the features."""
+        return what_if(self.home, self.officer_id, self.month)
+
+
+def _scores(
+    database: Session, model: RiskModel, view: PersonRisk, case: _Case, less: Mapping[str, float]
+) -> tuple[str, Score, Score]:
+    """Version and both scores. With nothing pulled it is the list's score, while that is what would be computed."""
+    batch = view.batch
+    as_listed = (batch.model_version, batch.histories_version) == (str(model.version), current_version(case.home).name)
+    if as_listed and not any(less.values()) and not corrected(database, batch, [case.officer_id]):
+        listed = Score(view.score.probability, view.score.low, view.score.high)
+        return str(model.version), listed, listed
+    return (str(model.version), *case.case.scores(model, less))
 
 
 def lever_label(profile: Profile, lever: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from features.histories.store import current_version, load_version
 from features.histories.tables import Histories
 from features.months import last_day, month_of_day, month_text
 from features.statistics import FEWEST
+from serving.persons.own_histories import mark_of
+from serving.scored.kept import Newest
 
 Counts = npt.NDArray[np.int32]
 MONTHS = 36
@@ -22,8 +25,12 @@ FORCE = ""
 REGULAR = 0.8
 """A series is regular where so many of its earlier months have rows; only such a one can have a hole."""
 FEWEST_ROWS = 20
+UNTOLD = -1
+"""In place of a unit's rows of a month in which fewer than five stood there."""
 HALF, HOLE = 0.5, 0.1
 """Shares of the usual: markedly little, and as good as nothing."""
+MOST_KNOWN = 4_000
+"""Series whose holes are kept: those of the force, of every unit as a whole, and of the units looked at last."""
 WIDEST = 12
 """The usual is the median of so many months before."""
 
@@ -54,43 +61,61 @@ class Arrived:
     people: Counts
     unfinished: bool
 
-    def of(self, unit: str = FORCE) -> list[tuple[str, Counts]]:
-        """Return each measure of which a unit ever sent something, with its rows by month; none for a small unit."""
-        place = self.units.index(unit)
-        if unit != FORCE and self.people[place].max() < FEWEST:
-            return []
-        found = self.rows[place]
-        return [(key, found[number]) for number, key in enumerate(self.measures) if found[number].any()]
+    @cached_property
+    def _known(self) -> Newest[list[tuple[int, float]]]:
+        """Rows of a series -> where it is silent: the median of so many months takes its time."""
+        return Newest(MOST_KNOWN)
 
-    def by_unit(self) -> list[tuple[str, Counts]]:
-        """Return each unit of five persons or more with all its rows by month."""
+    def of(self, unit: str = FORCE) -> list[tuple[str, Counts]]:
+        """Return each measure of which a unit ever sent something, its rows by month, UNTOLD where it was small."""
+        place = self.units.index(unit)
+        found = self._told(place, self.rows[place])
+        return [(key, found[number]) for number, key in enumerate(self.measures) if (found[number] > 0).any()]
+
+    def by_unit(self) -> Sequence[tuple[str, Counts]]:
+        """Return each unit that ever had five persons, with all its rows by month, UNTOLD where it had fewer."""
+        return self._by_unit
+
+    @cached_property
+    def _by_unit(self) -> Sequence[tuple[str, Counts]]:
         total = self.rows.sum(axis=1)
         return [
-            (name, total[place])
+            (name, self._told(place, total[place]))
             for place, name in enumerate(self.units)
             if name != FORCE and self.people[place].max() >= FEWEST
         ]
+
+    def _told(self, place: int, rows: Counts) -> Counts:
+        """The rows by month of a unit as they may be told: a month that nearly nobody stood there tells of persons."""
+        few = (self.people[place] < FEWEST) & (self.units[place] != FORCE)
+        return np.where(few, UNTOLD, rows).astype(np.int32)
 
     def holes(self, series: Sequence[tuple[str, Counts]]) -> list[Hole]:
         """Return the holes of some series, the newest first."""
         found = [
             Hole(name, self.months[month], int(rows[month]), usual)
             for name, rows in series
-            for month, usual in self._silent(rows)
+            for month, usual in self._known.of(rows.tobytes(), partial(self._silent, rows))
         ]
         return sorted(found, key=lambda hole: (hole.month, hole.usual), reverse=True)
 
     def _silent(self, rows: Counts) -> list[tuple[int, float]]:
-        some = np.flatnonzero(rows)
+        some = np.flatnonzero(rows > 0)
         if not len(some):
             return []
         until, silent = len(rows) - self.unfinished, []
         for month in range(int(some[0]) + 1, until):
             before = rows[max(int(some[0]), month - WIDEST) : month]
+            before = before[before != UNTOLD]
+            if rows[month] == UNTOLD or len(before) < 3:
+                continue
             usual = float(np.median(before))
-            if len(before) >= 3 and np.mean(before > HOLE * usual) >= REGULAR and usual >= FEWEST_ROWS:
+            if np.mean(before > HOLE * usual) >= REGULAR and usual >= FEWEST_ROWS:
                 silent += [(month, usual)] if rows[month] <= HOLE * usual else []
         return silent
+
+
+_arrived: Newest[Arrived] = Newest(1)
 
 
 def arrived(home: Path) -> Arrived:
@@ -98,6 +123,10 @@ def arrived(home: Path) -> Arrived:
 
     Counted anew where the store was changed (some seconds for millions of rows), and kept in HOME/var/arrived.
     """
+    return _arrived.of(mark_of(home), lambda: _held(home))
+
+
+def _held(home: Path) -> Arrived:
     version = current_version(home)
     kept = home / "var" / "arrived" / f"{version.name}.npz"
     if not kept.exists():

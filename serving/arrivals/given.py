@@ -1,4 +1,7 @@
-"""Histories sent in a request: their columns, checked by the same rules as an export at the door, in memory."""
+"""Histories sent in a request: their columns, checked by the same rules as an export at the door, in memory.
+
+Rows without any fault, which is the usual case, become Histories at once (faultless.py); the door tells of all others.
+"""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -17,6 +20,7 @@ from features.histories.tables import EVENT_COLUMNS, ROSTER_COLUMNS, Histories, 
 from features.months import timestamps
 from features.profile import Profile
 from serving.answers.problems import Kind, Problem
+from serving.arrivals.faultless import faultless_histories
 
 Id = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -57,6 +61,11 @@ class Event(Given):
 
 def given_histories(profile: Profile, roster: Sequence[Posting], events: Sequence[Event]) -> Histories:
     """Return Histories of the rows sent; a Problem lists every bad row with its position."""
+    return faultless_histories(profile, roster, events) or _checked(profile, roster, events)
+
+
+def _checked(profile: Profile, roster: Sequence[Posting], events: Sequence[Event]) -> Histories:
+    """The Histories of rows as the door reads them; a Problem lists every bad row."""
     postings, bad_postings = check_roster(_block("roster", ROSTER_COLUMNS, roster), profile, "request")
     officers = np.unique(np.array([row.officer_id for row in roster], dtype=str))
     reference = Reference(pd.Index(officers, dtype="object"), frozenset(), pd.Index(list(profile.measure_keys)))

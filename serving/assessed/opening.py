@@ -9,7 +9,11 @@ import pandas as pd
 from features.assessment.export import as_records
 from features.assessment.ground.assessable import assessable
 from features.assessment.opened import opened
-from features.histories.store import load_officer
+from serving.persons.own_histories import mark_of, own_histories
+from serving.scored.kept import Newest
+
+KEPT = 32
+"""So many persons' opened figures are kept."""
 
 
 @dataclass(frozen=True)
@@ -20,13 +24,20 @@ class Behind:
     entries: list[dict[str, Any]]
 
 
+_behind: Newest[Behind] = Newest(KEPT)
+
+
 def behind(home: Path, officer_id: str, as_of: int) -> Behind:
     """Return the events and the ledger entries behind a person's figures, as known at the end of a month.
 
     Only this person's rows are read, so that it takes the same in a small force and in a large one. A Refusal where
     nothing was ingested here, or the person was in no post.
     """
-    given, ids = load_officer(home, officer_id)
+    return _behind.of((mark_of(home), officer_id, as_of), lambda: _opened(home, officer_id, as_of))
+
+
+def _opened(home: Path, officer_id: str, as_of: int) -> Behind:
+    given, ids = own_histories(home, officer_id)
     inside = opened(assessable(given, as_of), officer_id)
     return Behind(_with_ids(inside.events, ids), _with_ids(inside.entries, ids))
 

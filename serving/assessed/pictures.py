@@ -1,7 +1,5 @@
 """The cockpit's pictures: index and three dimensions over twelve months, each against the peers' middle."""
 
-import functools
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +7,7 @@ import pandas as pd
 
 from features.late import Late
 from serving.assessed.reading import Record
-from serving.charts import ACCENT, FONT, MUTED, WIDTHS, _months, _svg
+from serving.charts import ACCENT, FONT, MUTED, WIDTHS, _months, _svg, kept_picture
 from serving.words import month_name, say
 
 if TYPE_CHECKING:
@@ -22,9 +20,10 @@ SCORES = ("index", "workload", "quality", "satisfaction")
 
 def months_chart(rows: Sequence[Record], language: str, size: str = "wide") -> bytes:
     """Return four small pictures as SVG, of rows with ``month`` and SCORES; a month without a figure is a gap."""
-    return _drawn(json.dumps([[row[key] for key in ("month", *SCORES)] for row in rows]), language, size)
+    return _drawn([[row[key] for key in ("month", *SCORES)] for row in rows], language, size)
 
 
+@kept_picture
 def force_chart(rows: Sequence[Record], names: Mapping[str, str], language: str, size: str = "wide") -> bytes:
     """Return a small picture for each indicator of a post as SVG: twelve months of its mean, in its own unit.
 
@@ -54,10 +53,9 @@ def _title(text: str) -> Any:
     return alt.TitleParams(text, anchor="start", fontSize=13, fontWeight=600)
 
 
-@functools.lru_cache(maxsize=256)
-def _drawn(cells: str, language: str, size: str) -> bytes:
-    """Drawing takes some 100 ms, so the last pictures are kept."""
-    rows = [dict(zip(("month", *SCORES), row, strict=True)) for row in json.loads(cells)]
+@kept_picture
+def _drawn(cells: Sequence[Sequence[Any]], language: str, size: str) -> bytes:
+    rows = [dict(zip(("month", *SCORES), row, strict=True)) for row in cells]
     names = [month_name(pd.Timestamp(row["month"]).date(), language) for row in rows]
     reach = max((abs(row[score]) for row in rows for score in SCORES if row[score] is not None), default=1.0)
     width = 250 if size == "wide" else WIDTHS["narrow"]

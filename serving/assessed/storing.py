@@ -10,7 +10,8 @@ from sqlalchemy import Engine, delete, insert, or_, select
 from sqlalchemy.orm import Session
 
 from features.assessment.assess import TABLES, Assessment
-from features.months import month_end
+from features.months import month_end, month_text
+from serving.access.audit import SYSTEM, record
 from serving.assessed.tables import AssessedPerson, AssessedRow, AssessmentHead
 from serving.database import transaction
 from serving.decisions.tables import Consent
@@ -28,7 +29,7 @@ CHUNK = 2000
 
 
 def store_assessment(found: Assessment, engine: Engine) -> None:
-    """Store an assessment in one transaction, in the place of an earlier one of the same month."""
+    """Store an assessment and its audit row in one transaction, in the place of an earlier one of the same month."""
     columns = {name: [column for column in names if column != "row"] for name, names in TABLES.items()}
     with transaction(engine) as session:
         session.execute(delete(AssessmentHead).where(AssessmentHead.as_of == month_end(found.as_of)))
@@ -45,6 +46,7 @@ def store_assessment(found: Assessment, engine: Engine) -> None:
         _in_chunks(session, AssessedPerson, _people(found, head))
         for name in LISTED:
             _in_chunks(session, AssessedRow, _rows(_of_note(name, found.tables[name]), name, head))
+        record(session, SYSTEM, "month assessed", month_text(found.as_of), officers=head.officers)
 
 
 def consented(engine: Engine, day: dt.date) -> set[str]:

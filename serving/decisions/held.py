@@ -3,18 +3,22 @@
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from features.histories.store import load_officer
 from features.histories.tables import Histories
 from features.months import NO_DAY, month_of, month_text
 from features.profile import Profile
 from serving.months.rerun import record_name
+from serving.persons.own_histories import mark_of, own_histories
+from serving.scored.kept import Newest
 
 EPOCH = dt.date(1970, 1, 1)
 MONTHS = 12
+KEPT = 32
+"""So many persons' records are kept as values."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,12 @@ class Held:
         last = max((month_of(record.occurred_on) for record in self.records), default=0)
         return [month_text(month) for month in range(last - MONTHS + 1, last + 1)] if last else []
 
-    def by_measure(self) -> list[MeasureHeld]:
+    def by_measure(self) -> Sequence[MeasureHeld]:
         """Return a row a measure in the order of the profile, of the records that count."""
+        return self._by_measure
+
+    @cached_property
+    def _by_measure(self) -> Sequence[MeasureHeld]:
         counting = [record for record in self.records if record.state == "counts"]
         mine: dict[str, list[Record]] = {}
         for record in counting:
@@ -83,9 +91,16 @@ class Held:
         return [record for record in self.records if record.measure == measure]
 
 
+_held: Newest[Held] = Newest(KEPT)
+
+
 def held_of(home: Path, officer_id: str) -> Held:
     """Return what the store holds of a person; a Refusal for someone who is not on the roster."""
-    own, ids = load_officer(home, officer_id)
+    return _held.of((mark_of(home), officer_id), lambda: _made(home, officer_id))
+
+
+def _made(home: Path, officer_id: str) -> Held:
+    own, ids = own_histories(home, officer_id)
     return Held(own.profile, _places(own), _records(own, ids), _personal(own))
 
 

@@ -47,9 +47,15 @@ def ask_for_help(session: Session, actor: Actor, officer_id: str, *, kind: Wante
     return row
 
 
-def answer_help(session: Session, actor: Actor, request_id: int, answer: str) -> HelpRequest:
-    """Write what was answered; a Problem where there is no such request, somebody answered, or nothing is said."""
+def answer_help(session: Session, actor: Actor, request_id: int, answer: str, *, own: str | None = None) -> HelpRequest:
+    """Write what was answered; a Problem where there is no such request, somebody answered, or nothing is said.
+
+    ``own`` is the answering account's own record: nobody answers oneself.
+    """
     text = answer.strip()
+    asked_by = session.scalar(select(HelpRequest.officer_id).where(HelpRequest.id == request_id))
+    if own is not None and asked_by == own:
+        raise Problem(Kind.FORBIDDEN, "It is your own request: somebody else answers. 这是您本人的求助，须由他人答复。")
     if not 2 <= len(text) <= LONGEST:
         raise Problem(Kind.INVALID, "Say in some words what was agreed. 请写明答复内容。", field="answer")
     statement = (

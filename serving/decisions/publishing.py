@@ -33,12 +33,16 @@ class Beside:
     left: frozenset[str]
 
 
-def publish(session: Session, actor: Actor, batch: Batch, *, despite: str = "") -> Published:
+def publish(
+    session: Session, actor: Actor, batch: Batch, *, despite: str = "", reordered: int | None = None
+) -> Published:
     """Publish a draft, write the audit row, and return what was published.
 
-    Raises a Problem where that month's list is out already, or where the monitor says to hold the lists back and
-    ``despite`` gives no reason.
+    ``reordered`` is Batch.reordered as it was when somebody looked at the draft. Raises a Problem where that month's
+    list is out already, where the draft is another one or in another order by now, or where the monitor says to hold
+    the lists back and ``despite`` gives no reason.
     """
+    batch = _looked_at(session, batch, reordered)
     held = published_of(session, batch.risk, batch.as_of)
     if held is not None:
         raise _out_already(held)
@@ -68,6 +72,27 @@ def publish(session: Session, actor: Actor, batch: Batch, *, despite: str = "") 
     return row
 
 
+def held_still(session: Session, *batches: int) -> list[Batch]:
+    """Return lists by their numbers as they are once nobody else publishes, scores or reorders them, until the end.
+
+    Whoever holds several takes them together, and before writing to the log: else two could wait for each other.
+    """
+    statement = select(Batch).where(Batch.id.in_(batches)).order_by(Batch.id).with_for_update()
+    return list(session.scalars(statement.execution_options(populate_existing=True)))
+
+
+def _looked_at(session: Session, batch: Batch, reordered: int | None) -> Batch:
+    """The draft, held still; a Problem where it is not the one that was looked at."""
+    found = next(iter(held_still(session, batch.id)), None)
+    if found is None or reordered not in (None, found.reordered):
+        raise Problem(
+            Kind.LIST_CHANGED,
+            "The draft was computed anew since you looked at it: look again, nothing was published. "
+            "草稿已重新计算或重新排序，请重新查看；名单尚未发布。",
+        )
+    return found
+
+
 def published_of(session: Session, risk: str, as_of: dt.date) -> Published | None:
     """Return the publication of a risk's month; None for a draft."""
     return session.scalar(select(Published).where(Published.risk == risk, Published.as_of == as_of))
@@ -91,7 +116,7 @@ def publications(session: Session, purposes: Sequence[str]) -> list[tuple[Batch,
 
 def held_back(session: Session, batch: Batch) -> bool:
     """Return whether the monitor said of the list's month, for all risks or this one, to hold lists back."""
-    runs = [run_of(session, batch.as_of, scope) for scope in ("", batch.risk)]
+    runs = [run_of(session, batch.as_of, scope, figures=False) for scope in ("", batch.risk)]
     return any(run is not None and run.level >= HOLD for run in runs)
 
 

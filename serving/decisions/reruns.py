@@ -14,9 +14,10 @@ from serving.access.sight import Sight
 from serving.answers.problems import Kind, Problem
 from serving.database import transaction
 from serving.decisions.objections import OPEN, Outcome, keep_rerun, upheld_records
+from serving.decisions.publishing import held_still
 from serving.decisions.rescored import keep
 from serving.decisions.restated import Circumstances, circumstances, offer_anew
-from serving.decisions.standing import OBJECTION, corrected, lapsed
+from serving.decisions.standing import OBJECTION, corrected, lapsed, without_basis
 from serving.decisions.tables import Objection
 from serving.months.replay import PastList, past_list
 from serving.months.rerun import without_records
@@ -70,6 +71,14 @@ def in_force(session: Session, row: Objection, offers: Circumstances | None = No
         offer_anew(session, offers)
 
 
+def hold_lists(session: Session, objection_id: int) -> None:
+    """Hold still the lists whose scores an objection may change: before the log is written to, as whoever publishes."""
+    scores = (session.get_one(Objection, objection_id).without or {}).items()
+    days = [(risk, dt.date.fromisoformat(score["as_of"])) for risk, score in scores]
+    lists = [session.scalar(select(Batch.id).where(Batch.risk == risk, Batch.as_of == day)) for risk, day in days]
+    held_still(session, *(number for number in lists if number is not None))
+
+
 def circumstances_of(engine: Engine, home: Path, objection_id: int) -> Circumstances | None:
     """Return what offers are to be made of once an objection to records is upheld; None where none is."""
     with transaction(engine, writes=False) as session:
@@ -89,7 +98,7 @@ def scores_seen(
     """
     if scores is None:
         return None
-    found = {}
+    found, gone = {}, officer_id is not None and bool(without_basis(session, [officer_id]))
     for risk, score in scores.items():
         as_of = dt.date.fromisoformat(score["as_of"])
         batch = batch_of(session, sight, risk, as_of)
@@ -97,7 +106,7 @@ def scores_seen(
             continue
         told = {name: score[name] for name in SEEN if name in score}
         hidden = hidden_groups(session, sight, batch)
-        if officer_id is not None and lapsed(session, as_of, [officer_id]):
+        if officer_id is not None and (gone or lapsed(session, as_of, [officer_id])):
             hidden |= health_groups(session, batch)
         found[risk] = told | {"strongest": shown_reasons(score.get("strongest", [])[:TOLD], hidden)}
     return found

@@ -17,8 +17,9 @@ from features.months import month_end, month_of
 from serving.access.audit import SYSTEM, record
 from serving.database import transaction
 from serving.decisions.objections import upheld_records
+from serving.decisions.publishing import held_still
 from serving.decisions.restated import circumstances, offer_anew, rerank
-from serving.decisions.standing import CONSENT
+from serving.decisions.standing import CONSENT, uses_health
 from serving.decisions.tables import Consent, Rescored
 from serving.months.replay import PastList, past_list
 from serving.months.rerun import PersonScore, as_of_now
@@ -27,10 +28,12 @@ from serving.tables import Batch, Score
 
 def keep(session: Session, risk: str, as_of: dt.date, officer_id: str, *, score: dict[str, Any], cause: str) -> None:
     """Keep a score that was computed anew (rerun.PersonScore as plain values); a draft is put into order by it."""
+    batch = session.scalar(select(Batch).where(Batch.risk == risk, Batch.as_of == as_of))
+    if batch is not None:
+        held_still(session, batch.id)  # before the time is taken: what is published first is earlier
     now = dt.datetime.now(dt.UTC)
     session.add(Rescored(risk=risk, as_of=as_of, officer_id=officer_id, cause=cause, at=now, score=score))
     session.flush()
-    batch = session.scalar(select(Batch).where(Batch.risk == risk, Batch.as_of == as_of))
     if batch is not None:
         rerank(session, batch)
 
@@ -52,25 +55,30 @@ def _not_done() -> ColumnElement[bool]:
     return Consent.rescored_at.is_(None)
 
 
-def _standing(session: Session, consent: Consent) -> list[PastList]:
-    """The lists that name the person and are later than what the withdrawn data may count for, not done before."""
+def _standing(session: Session, consent: Consent) -> list[tuple[PastList, bool]]:
+    """The lists that name the person and are later than what the withdrawn data may count for, not done before.
+
+    With each whether it uses health data at all: another one stays as it is, so that nobody sees who withdrew.
+    """
     same = (Rescored.risk == Batch.risk) & (Rescored.as_of == Batch.as_of) & (Rescored.at >= Batch.scored_at)
     done = select(Rescored.id).where(same, Rescored.officer_id == consent.officer_id, Rescored.cause == CONSENT)
     statement = (
-        select(Batch.risk, Batch.as_of)
+        select(Batch)
         .join(Score, Score.batch_id == Batch.id)
         .where(Score.officer_id == consent.officer_id, Batch.as_of > consent.counts_until, ~done.exists())
     )
-    found = session.execute(statement.order_by(Batch.as_of, Batch.risk)).all()
-    return [past_list(session, risk, month_of(as_of)) for risk, as_of in found]
+    found = session.scalars(statement.order_by(Batch.as_of, Batch.risk)).all()
+    return [(past_list(session, each.risk, month_of(each.as_of)), uses_health(session, each)) for each in found]
 
 
-def _rescore(engine: Engine, home: Path, consent: Consent, standing: Sequence[PastList], upheld: Sequence[str]) -> int:
+def _rescore(
+    engine: Engine, home: Path, consent: Consent, named: Sequence[tuple[PastList, bool]], upheld: Sequence[str]
+) -> int:
     """One person's lists; while one can't be computed (the model is gone) the withdrawal is not done: asked again."""
-    who = consent.officer_id
+    who, standing = consent.officer_id, [past for past, with_health in named if with_health]
     scores = [(past, score) for past in standing if (score := _if_possible(home, past, who, upheld))]
     complete = len(scores) == len(standing)
-    offers = circumstances(home, who, {past.as_of for past in standing}, disputed=upheld)
+    offers = circumstances(home, who, {past.as_of for past, _ in named}, disputed=upheld)
     with transaction(engine) as session:
         held = session.scalar(select(Consent).where(Consent.id == consent.id, _not_done()).with_for_update())
         if held is None or upheld_records(session, who) != upheld:  # another one was quicker, or the next run does it

@@ -16,6 +16,7 @@ from features.months import month_end
 from features.policy import Policy
 from features.profile import Profile
 from serving.decisions.flags import raise_flags
+from serving.decisions.publishing import held_still
 from serving.decisions.standing import corrected
 from serving.decisions.tables import Published
 from serving.months.rerun import histories_without
@@ -41,7 +42,7 @@ def rerank(session: Session, batch: Batch) -> int:
 
     Those whose scores were not computed anew keep their order among each other. A published list is left alone.
     """
-    session.scalar(select(Batch.id).where(Batch.id == batch.id).with_for_update())  # nobody publishes it meanwhile
+    held_still(session, batch.id)
     if session.scalar(select(Published.id).where(Published.batch_id == batch.id)) is not None:
         return 0
     before, now = _places(session, batch)
@@ -49,6 +50,7 @@ def rerank(session: Session, batch: Batch) -> int:
              for who, rank in before.items() if now.get(who) != rank]  # fmt: skip
     if moved:
         session.execute(update(Score), moved)
+        batch.reordered += 1
         link_ranks(session, batch)
         raise_flags(session, batch, expires_months=_expires_months(session, batch))
     return len(moved)

@@ -1,7 +1,7 @@
 """Reviews: a person's decision on a flag. Whoever decides must have seen its present state; nothing is erased."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from serving.access.audit import Actor, record
 from serving.answers.problems import Kind, Problem
 from serving.decisions.tables import Feedback, Flag, Review
+from serving.tables import Batch, ProfileRow
 
 SHORTEST_REASON = 4
 AGREEING_OVER = 100
@@ -53,12 +54,15 @@ class Agreeing:
 def decide(session: Session, actor: Actor, verdict: Verdict) -> Review:
     """Write a decision and its audit row, and return it.
 
-    Raises a Problem: nobody's flag, a flag that ended, a dismissal without reason, or somebody decided since the
-    version that the reviewer had seen; then the present state is told and nothing is changed.
+    Raises a Problem: nobody's flag, a flag that ended, a dismissal without reason, an action that the list's profile
+    has not, or somebody decided since the version that the reviewer had seen; then the present state is told and
+    nothing is changed.
     """
     reason = verdict.reason.strip()
     if verdict.decision is Decision.DISMISS and len(reason) < SHORTEST_REASON:
         raise Problem(Kind.INVALID, "Say why it is dismissed, in a few words. 不予处理须写明理由。", field="reason")
+    if verdict.action and verdict.action not in _actions(session, verdict):
+        raise Problem(Kind.INVALID, "action: none of the profile's actions. 没有这一措施。", field="action")
     statement = (
         update(Flag)
         .where(Flag.id == verdict.flag_id, Flag.version == verdict.version, Flag.status != "expired")
@@ -117,6 +121,18 @@ def agreeing(session: Session) -> list[Agreeing]:
         if dismissed < AGREEING_BELOW * len(decisions):
             found.append(Agreeing(name, len(decisions), dismissed))
     return found
+
+
+def _actions(session: Session, verdict: Verdict) -> Collection[str]:
+    """The keys of the actions in the profile that the flag's list was made with; none where it was not kept."""
+    statement = (
+        select(ProfileRow.content)
+        .join(Batch, Batch.profile_digest == ProfileRow.digest)
+        .join(Flag, Flag.risk == Batch.risk)
+        .where(Flag.id == verdict.flag_id, Batch.as_of == verdict.as_of)
+    )
+    profile: dict[str, Any] | None = session.scalar(statement)
+    return profile["actions"] if profile else ()
 
 
 def _missed(session: Session, verdict: Verdict) -> Problem:

@@ -21,6 +21,7 @@ STATUS_WORDS = {"open": "status_open", "acted": "status_acted", "watched": "stat
 """A flag's status -> its word in words.toml."""
 DECIDED = ("acted", "watched", "dismissed")
 NO_FLAG = "There is no such flag. 没有这一提示。"
+OWN_FLAG = "It is about yourself: somebody else decides. 这是对您本人的提示，须由他人处理。"
 NOBODY = "Nobody of this number is on a list of this risk and month. 该名单中没有此人。"
 
 
@@ -41,11 +42,13 @@ def reviewed_purposes(sight: Sight) -> tuple[str, ...]:
 
 
 def flag_seen(session: Session, sight: Sight, flag_id: int) -> Flag:
-    """Return a flag that the caller may decide on; one that may not be known of is not found."""
+    """Return a flag that the caller may decide on; one that may not be known of is not found, one's own is refused."""
     statement = select(Flag).where(Flag.id == flag_id, Flag.purpose.in_(reviewed_purposes(sight)))
     flag = session.scalar(statement)
     if flag is None or not _reached(session, sight, flag):
         raise Problem(Kind.NOT_FOUND, NO_FLAG)
+    if flag.officer_id == sight.officer_id:
+        raise Problem(Kind.FORBIDDEN, OWN_FLAG)
     return flag
 
 

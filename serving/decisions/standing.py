@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from serving.decisions.consents import HEALTH
 from serving.decisions.tables import Consent, Published, Rescored
 from serving.persons.seen import health_groups, shown_reasons
 from serving.tables import Batch, Reasons, Score
@@ -44,7 +45,7 @@ def corrected(session: Session, batch: Batch, officers: Sequence[str] | None = N
         statement = statement.where(Rescored.officer_id.in_(officers))
     rows = list(session.scalars(statement.order_by(Rescored.id)))
     found, computed = {row.officer_id: row for row in rows}, {row.officer_id for row in rows if row.cause == CONSENT}
-    for officer, waiting in lapsed(session, batch.as_of, officers).items():
+    for officer, waiting in lapsed(session, batch.as_of, officers).items() if uses_health(session, batch) else ():
         anew = _without_health(session, batch, officer, found.get(officer), waiting=waiting and officer not in computed)
         if anew is not None:
             found[officer] = anew
@@ -73,8 +74,8 @@ def corrections(
 
 def lapsed(session: Session, as_of: dt.date, officers: Sequence[str] | None = None) -> dict[str, bool]:
     """Return those whose health data a list of a day may no longer use; True where scores still await computing."""
-    ended = select(Consent.officer_id).where(Consent.counts_until < as_of)
-    statement = select(Consent).where(Consent.officer_id.in_(ended), Consent.given_on <= as_of)
+    ended = select(Consent.officer_id).where(Consent.basis == HEALTH, Consent.counts_until < as_of)
+    statement = select(Consent).where(Consent.officer_id.in_(ended), Consent.basis == HEALTH, Consent.given_on <= as_of)
     if officers is not None:
         statement = statement.where(Consent.officer_id.in_(officers))
     rows = list(session.scalars(statement))
@@ -86,20 +87,30 @@ def lapsed(session: Session, as_of: dt.date, officers: Sequence[str] | None = No
     return found
 
 
+def uses_health(session: Session, batch: Batch) -> bool:
+    """Return whether any group of a list's reasons draws on health data; True where nobody can tell."""
+    return not health_groups(session, batch).isdisjoint(batch.groups)
+
+
+def without_basis(session: Session, officers: Sequence[str] | None = None) -> set[str]:
+    """Return those who withdrew consent to health data and have not given it again: nobody is told theirs any more."""
+    held = select(Consent.officer_id).where(Consent.basis == HEALTH, Consent.withdrawn_on.is_(None))
+    gone = select(Consent.officer_id).where(Consent.basis == HEALTH, Consent.officer_id.not_in(held))
+    if officers is not None:
+        gone = gone.where(Consent.officer_id.in_(officers))
+    return set(session.scalars(gone))
+
+
 def _without_health(
     session: Session, batch: Batch, officer: str, anew: Rescored | None, *, waiting: bool
 ) -> Rescored | None:
-    """A copy without health reasons; contributions go too where health data is still in them (``waiting``)."""
+    """A copy without health reasons; the contributions stay, of which nobody is told health by itself (withheld.py)."""
     if anew is None and not waiting:  # the list itself was made without
         return None
     told = dict(anew.score) if anew is not None else _own(session, batch, officer)
     if told is None:
         return None
-    health = health_groups(session, batch)
-    told["strongest"] = shown_reasons(told["strongest"], health)
-    if waiting:
-        pairs = zip(batch.groups, told["contributions"], strict=True)
-        told["contributions"] = [0.0 if group in health else push for group, push in pairs]
+    told["strongest"] = shown_reasons(told["strongest"], health_groups(session, batch))
     at = anew.at if anew is not None else batch.scored_at
     return Rescored(risk=batch.risk, as_of=batch.as_of, officer_id=officer, cause=CONSENT, at=at, score=told)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from features.late import Late
-from serving.charts import ACCENT, DOWN, FONT, LINE, MUTED, UP, WIDTHS, _months, _svg
+from serving.charts import ACCENT, DOWN, FONT, LINE, MUTED, UP, WIDTHS, _months, _svg, kept_picture
 from serving.words import month_name, say
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class Estimate:
     naive: float | None
 
 
+@kept_picture
 def overview_chart(rows: Sequence[Estimate], language: str, size: str = "wide") -> bytes:
     """Return estimates with intervals as dots and lines, naive differences as hollow diamonds, as SVG."""
     table = pd.DataFrame([(row.label, row.value, row.low, row.high, row.naive) for row in rows],
@@ -60,6 +61,7 @@ def overview_chart(rows: Sequence[Estimate], language: str, size: str = "wide") 
     return _svg((zero + line + dots).properties(width=width, height=max(60, HEIGHT * len(rows) // 2 + 20)))
 
 
+@kept_picture
 def study_chart(study: Mapping[str, Any], language: str, size: str = "wide") -> bytes:
     """Return an event study as SVG: change against those not yet reached, month by month, with its band."""
     index = study["outcome"] == "efficiency"
@@ -80,6 +82,7 @@ def study_chart(study: Mapping[str, Any], language: str, size: str = "wide") -> 
     return _svg((band + zero + start + line).properties(width=WIDTHS[size], height=200))
 
 
+@kept_picture
 def tracked_chart(
     series: Sequence[tuple[str, Sequence[Any], Sequence[float | None]]], language: str, size: str
 ) -> bytes:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from features.months import month_end, month_text
 from features.profile import Profile
 from features.profile_rows import EventOutcome
+from serving.access.audit import SYSTEM, record
 from serving.database import transaction
 from serving.effects.tables import EffectRow, ExpectedBenefit, TrackedFigure
 from training.effects.benefit import GroupEffect
@@ -33,7 +34,7 @@ def store_effect(
     benefits: pd.DataFrame | None = None,
     position: int = 0,
 ) -> None:
-    """Store one action's effect on one risk in one transaction, in the place of what was told of the same month."""
+    """Store one action's effect on one risk with its audit row, in the place of what was told of the same month."""
     told = effect or study
     if told is None:
         raise ValueError("There is neither an effect nor an event study to store.")
@@ -57,6 +58,7 @@ def store_effect(
         session.add(row)
         if benefits is not None:
             _store_benefits(session, row, benefits)
+        record(session, SYSTEM, "effect told", month_text(as_of), action=told.action, risk=told.risk)
 
 
 def store_tracked(engine: Engine, profile: Profile, as_of: int, figures: Sequence[Tracked]) -> None:
@@ -74,6 +76,7 @@ def store_tracked(engine: Engine, profile: Profile, as_of: int, figures: Sequenc
         session.execute(delete(TrackedFigure).where(TrackedFigure.as_of == day))
         if rows:
             session.execute(insert(TrackedFigure), rows)
+        record(session, SYSTEM, "figures tracked", month_text(as_of), rows=len(rows))
 
 
 def _store_benefits(session: Session, row: EffectRow, table: pd.DataFrame) -> None:

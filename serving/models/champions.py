@@ -1,13 +1,15 @@
 """The champions that the service scores with: loaded once, looked up anew when the registry or the store changes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
+from typing import Any, TypeVar
 
 from features.errors import Refusal
-from features.histories.store import load_roster
+from features.histories.store import stored_profile
 from features.profile import Profile
+from serving.scored.kept import Newest
 from serving.scored.scoring import names_needed
 from training.models.risk_model import RiskModel
 from training.registry.registry import Registry
@@ -20,6 +22,9 @@ DECISIVE = (
 )
 """Under the home: every promotion, rollback, signature and ingest writes one of these, whichever program does it."""
 
+MOST_TOLD = 32
+"""So much of what the registry tells is kept: the cards of all versions of a risk are some MB."""
+Value = TypeVar("Value")
 Marks = tuple[tuple[int, int, int] | None, ...]
 
 
@@ -34,11 +39,22 @@ class Champions:
         self._models: dict[str, RiskModel] = {}
         self._checked: set[str] = set()
         self._names: dict[tuple[tuple[str, str], ...], list[str]] = {}
+        self._told: Newest[Any] = Newest(MOST_TOLD)
 
     @cached_property
     def registry(self) -> Registry:
         """The registry of the home; opened when it is asked for, which takes seconds in a new home."""
         return Registry(self._home)
+
+    def kept(self, asked: Hashable, make: Callable[[Registry], Value]) -> Value:
+        """Return what ``make`` gives of the registry, kept while no file that tells was written.
+
+        ``asked`` must hold all that it depends on beside the registry. Files of a registered version never change;
+        where one was changed all the same, `Registry.verify` says so, which is asked each time.
+        """
+        marks = _marks(self._home)  # before it is read: what is written meanwhile is another value's
+        value: Value = self._told.of((marks, asked), lambda: make(self.registry))
+        return value
 
     def profile(self) -> Profile:
         """Return the profile that the store was ingested with; a Refusal when nothing was."""
@@ -68,12 +84,12 @@ class Champions:
     def _current_profile(self) -> Profile:
         self._forget_what_changed()
         if self._profile is None:
-            self._profile = load_roster(self._home).profile
+            self._profile = stored_profile(self._home)
         return self._profile
 
     def _forget_what_changed(self) -> None:
         """What was looked up holds while the files that tell are the same; models are kept for their versions."""
-        marks = tuple(_mark(self._home / name) for name in DECISIVE)
+        marks = _marks(self._home)
         if marks != self._marks:
             self._profile = None
             self._checked.clear()
@@ -93,6 +109,10 @@ class Champions:
             except Refusal:
                 continue
         return found
+
+
+def _marks(home: Path) -> Marks:
+    return tuple(_mark(home / name) for name in DECISIVE)
 
 
 def _mark(file: Path) -> tuple[int, int, int] | None:

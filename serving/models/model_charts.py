@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from features.late import Late
-from serving.charts import ACCENT, MUTED, WIDTHS, _svg
+from serving.charts import ACCENT, MUTED, WIDTHS, _svg, kept_picture
 from serving.words import say
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ else:
     alt = Late("altair")
 
 
+@kept_picture
 def calibration_chart(bins: Sequence[Mapping[str, Any]], language: str, size: str = "wide") -> bytes:
     """Return mean probability against the share with the outcome as SVG, each bin with its 90 % interval."""
     table = pd.DataFrame([{key: one[key] for key in ("mean", "share", "low", "high")} for one in bins])

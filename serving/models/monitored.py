@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sqlalchemy import delete, insert, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from features.months import month_end, month_text
+from serving.access.audit import SYSTEM, record
 from serving.tables import MonitorFindingRow, MonitorRun, Words
 
 Kind = Literal["hole", "unit", "roster", "artefact", "score", "calibration", "precision", "input"]
@@ -62,7 +63,7 @@ class MonitoredMonth:
 
 
 def store_month(session: Session, month: MonitoredMonth) -> MonitorRun:
-    """Write a run, in place of an earlier one of the same month and scope."""
+    """Write a run with its audit row, in place of an earlier one of the same month and scope."""
     as_of = month_end(month.as_of)
     old = session.scalar(select(MonitorRun).where(MonitorRun.as_of == as_of, MonitorRun.scope == month.scope))
     if old is not None:
@@ -81,12 +82,20 @@ def store_month(session: Session, month: MonitoredMonth) -> MonitorRun:
     rows = [{"run_id": run.id, "position": place, **vars(one)} for place, one in enumerate(month.findings)]
     if rows:
         session.execute(insert(MonitorFindingRow), rows)
+    record(session, SYSTEM, "month monitored", month_text(month.as_of), level=month.level, risk=month.scope)
     return run
 
 
-def run_of(session: Session, as_of: dt.date | None = None, scope: str | None = None) -> MonitorRun | None:
-    """Return the run of a month (the newest when none is given), that of all risks before one of a single risk."""
+def run_of(
+    session: Session, as_of: dt.date | None = None, scope: str | None = None, *, figures: bool = True
+) -> MonitorRun | None:
+    """Return the run of a month (the newest when none is given), that of all risks before one of a single risk.
+
+    Its figures are some 100 kB: who needs the verdict alone leaves them out.
+    """
     statement = select(MonitorRun).order_by(MonitorRun.as_of.desc(), MonitorRun.scope).limit(1)
+    if not figures:
+        statement = statement.options(defer(MonitorRun.figures, raiseload=True))
     if as_of is not None:
         statement = statement.where(MonitorRun.as_of == as_of)
     return session.scalar(statement if scope is None else statement.where(MonitorRun.scope == scope))

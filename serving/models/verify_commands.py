@@ -10,6 +10,7 @@ from serving.access.audit import faults
 from serving.access.tables import AuditHead, AuditRow
 from serving.database import open_database, transaction
 from serving.decisions.publishing import altered, missing
+from serving.decisions.unlogged import unlogged
 from training.registry.commands import verify_registry
 
 EMBEDDED = "jingxing.db"
@@ -46,6 +47,7 @@ def _log(console: Console, db: str | None, head: str | None) -> dict[str, Any]:
             f"the list of {risk}, {as_of[:7]}, that the log says was published is not there as it was published"
             for risk, as_of in missing(session)
         ]
+        problems += unlogged(session)
         last = session.get(AuditHead, 1)
         if noted is not None:
             row = session.get(AuditRow, noted[0])
@@ -56,7 +58,7 @@ def _log(console: Console, db: str | None, head: str | None) -> dict[str, Any]:
     engine.dispose()
     if problems:
         raise Refusal(
-            "The log or a published list was changed:",
+            "The log, a published list or a decision was changed:",
             problems,
             hint="Secure the database; compare with the latest backup.",
         )

@@ -12,7 +12,15 @@ from features.errors import Refusal
 from features.months import month_end, month_text
 from serving.access.audit import Actor
 from serving.database import transaction
-from serving.decisions.publishing import SHORTEST_REASON, beside, held_back, list_of, publish, published_of
+from serving.decisions.publishing import (
+    SHORTEST_REASON,
+    beside,
+    held_back,
+    held_still,
+    list_of,
+    publish,
+    published_of,
+)
 from serving.months.notices import notice_settings, send_notices
 from serving.months.steps import STEPS, MonthRun, MonthStep, label, not_had
 from serving.tables import Words
@@ -76,8 +84,9 @@ def publish_month(
     """
     published: dict[str, int] = {}
     with transaction(engine) as session:
-        for risk in risks:
-            batch = list_of(session, risk, month_end(as_of))
+        drafts = {risk: list_of(session, risk, month_end(as_of)) for risk in risks}
+        held_still(session, *(batch.id for batch in drafts.values() if batch is not None))
+        for risk, batch in drafts.items():
             if batch is None or published_of(session, risk, batch.as_of) is not None:
                 continue
             if held_back(session, batch) and len(despite.strip()) < SHORTEST_REASON:

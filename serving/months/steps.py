@@ -147,7 +147,7 @@ def rest(run: MonthRun, advance: Advance) -> Words:
     if not any(action.kind == "rest" and action.quota_per_1000 for action in actions):
         return same("month_rest_no_quota", month=month_text(run.as_of))
     with transaction(run.engine, writes=False) as session:
-        standing = select(RestPlan).where(RestPlan.as_of >= run.day, RestPlan.state != "withdrawn")
+        standing = select(RestPlan).where(RestPlan.as_of >= run.day, RestPlan.state.not_in(("withdrawn", "failed")))
         held = session.scalar(standing.order_by(RestPlan.as_of.desc(), RestPlan.id.desc()).limit(1))
     if held is not None and held.as_of > run.day:
         return same("month_later", month=f"{held.as_of:%Y-%m}")

@@ -13,6 +13,10 @@ from serving.access.roles import Role
 from serving.access.sight import Sight
 from serving.answers.problems import Kind, Problem
 from serving.mentoring.tables import Offer, OfferStep
+from serving.offers.raising import BY_HAND
+from serving.scored.lists import WELLNESS
+from serving.scored.withheld import untold
+from serving.words import same
 
 
 class Step(StrEnum):
@@ -113,7 +117,28 @@ def offers_seen(
         statement = statement.where(Offer.officer_id == officer_id)
     if kind is not None:
         statement = statement.where(Offer.kind == kind)
-    return list(session.scalars(statement.order_by(Offer.id).limit(limit)))
+    return without_reasons_withheld(session, session.scalars(statement.order_by(Offer.id).limit(limit)).all())
+
+
+def offer_told(session: Session, sight: Sight, number: int) -> Offer:
+    """Return an offer within reach as it is told; a Problem where there is none."""
+    return without_reasons_withheld(session, [offer_seen(session, sight, number)])[0]
+
+
+def without_reasons_withheld(session: Session, offers: Sequence[Offer]) -> list[Offer]:
+    """Return offers as they are told: of who withdrew consent since without reasons that may name health data.
+
+    What is told so is a copy, never to be written back.
+    """
+    wellness = [offer for offer in offers if offer.purpose == WELLNESS and offer.reason != BY_HAND]
+    gone = untold(session, [(offer.officer_id, offer.renewed_on) for offer in wellness])
+    hidden = {offer.id for offer in wellness if (offer.officer_id, offer.renewed_on) in gone}
+    return [_withheld(offer) if offer.id in hidden else offer for offer in offers]
+
+
+def _withheld(offer: Offer) -> Offer:
+    values = {column.key: getattr(offer, column.key) for column in Offer.__table__.columns}
+    return Offer(**values | {"reason": same("offer_reason_withheld"), "evidence": []})
 
 
 def offer_seen(session: Session, sight: Sight, number: int) -> Offer:

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import Response
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from serving.access import accounts, credentials
@@ -13,7 +13,7 @@ from serving.access.roles import PERMISSIONS_OF, Permission, Role
 from serving.access.tables import Account, Token
 from serving.answers.problems import Kind, Problem
 from serving.pages.frame import Reader, page
-from serving.sessions import Database, Writing
+from serving.sessions import Database, NumberInPath, Writing
 
 OWN = "Nobody closes the own account: ask another administrator. 不能停用自己的账号，请由其他管理员操作。"
 NOBODY = "There is no such account. 没有这个账号。"
@@ -21,12 +21,15 @@ NOBODY = "There is no such account. 没有这个账号。"
 router = APIRouter(prefix="/accounts", include_in_schema=False)
 MANAGE = [needs(Permission.MANAGE_ACCOUNTS)]
 Words = Annotated[str, Form(max_length=2000)]
+Find = Annotated[str, Query(max_length=120, pattern=r"^[^\x00]*$")]
+SHOWN = 60
+"""So many accounts stand on the page: every officer of a force may have one."""
 
 
 @router.get("", dependencies=MANAGE)
-def accounts_page(request: Request, database: Database, language: Reader) -> Response:
-    """Show every account with its role, scope, state and tokens."""
-    return _shown(request, database, language)
+def accounts_page(request: Request, database: Database, language: Reader, find: Find = "") -> Response:
+    """Show the accounts with role, scope, state and tokens: the first of all, or those whose name holds a text."""
+    return _shown(request, database, language, find=find.strip())
 
 
 @router.post("", dependencies=MANAGE)
@@ -48,7 +51,9 @@ def add(
 
 
 @router.post("/{account_id}/password", dependencies=MANAGE)
-def reset(request: Request, account_id: int, caller: TheCaller, writing: Writing, language: Reader) -> Response:
+def reset(
+    request: Request, account_id: NumberInPath, caller: TheCaller, writing: Writing, language: Reader
+) -> Response:
     """Give a new first password and show it."""
     name = _account(writing, account_id).name
     secret = accounts.reset_password(writing, caller.actor, name)
@@ -56,18 +61,21 @@ def reset(request: Request, account_id: int, caller: TheCaller, writing: Writing
 
 
 @router.post("/{account_id}/close", dependencies=MANAGE)
-def close(request: Request, account_id: int, caller: TheCaller, writing: Writing, language: Reader) -> Response:
+def close(
+    request: Request, account_id: NumberInPath, caller: TheCaller, writing: Writing, language: Reader
+) -> Response:
     """Close an account: its sign-ins and tokens end at once."""
     if account_id == caller.account_id:
         raise Problem(Kind.INVALID, OWN)
-    accounts.disable(writing, caller.actor, _account(writing, account_id).name)
-    return _shown(request, writing, language)
+    name = _account(writing, account_id).name
+    accounts.disable(writing, caller.actor, name)
+    return _shown(request, writing, language, of=name)
 
 
 @router.post("/{account_id}/tokens", dependencies=MANAGE)
 def add_token(
     request: Request,
-    account_id: int,
+    account_id: NumberInPath,
     caller: TheCaller,
     writing: Writing,
     language: Reader,
@@ -82,7 +90,7 @@ def add_token(
 
 
 @router.post("/tokens/{token_id}/revoke", dependencies=MANAGE)
-def revoke(request: Request, token_id: int, caller: TheCaller, writing: Writing, language: Reader) -> Response:
+def revoke(request: Request, token_id: NumberInPath, caller: TheCaller, writing: Writing, language: Reader) -> Response:
     """End a token at once."""
     credentials.revoke(writing, caller.actor, token_id)
     return _shown(request, writing, language)
@@ -103,14 +111,21 @@ def _shown(
     secret: str = "",
     of: str = "",
     token: bool = False,
+    find: str = "",
 ) -> Response:
-    """The page with what was just made."""
+    """The page with what was just made, and the account that it is of."""
     session.flush()
+    chosen = select(Account).where(Account.name == of if of else Account.name.contains(find, autoescape=True))
+    found = session.scalars(chosen.order_by(Account.name).limit(SHOWN)).all()
+    mine = select(Token).where(Token.revoked_at.is_(None), Token.account_id.in_([each.id for each in found]))
     tokens: dict[int, list[Token]] = {}
-    for each in session.scalars(select(Token).where(Token.revoked_at.is_(None)).order_by(Token.id)):
+    for each in session.scalars(mine.order_by(Token.id)):
         tokens.setdefault(each.account_id, []).append(each)
     values: dict[str, Any] = {
-        "accounts": accounts.accounts(session),
+        "accounts": found,
+        "total": session.scalar(select(func.count()).select_from(Account)),
+        "fitting": session.scalar(select(func.count()).select_from(chosen.subquery())),
+        "find": find,
         "tokens": tokens,
         "roles": list(Role),
         "permissions_of": {role.value: sorted(PERMISSIONS_OF[role] - {Permission.OPEN}) for role in Role},

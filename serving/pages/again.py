@@ -6,7 +6,6 @@ The page is asked for again as a GET by the same caller; so permissions, sight a
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
@@ -15,6 +14,7 @@ from starlette.routing import Match
 from starlette.types import Message
 
 from serving.access.caller import FORMS
+from serving.answers.addresses import parts_of
 from serving.answers.problems import Kind, Told
 from serving.pages.filled import OURS, PAGE, Typed, filled
 from serving.words import WORDS, one_language, say
@@ -84,10 +84,10 @@ def _lost(sent: Mapping[str, Sequence[str]]) -> Iterator[str]:
 
 def _places(request: Request, form: FormData) -> Iterator[str]:
     """Pages where the form may stand: the one it names, the one it was sent from, the address itself, those above."""
-    named, sent_from = form.get(PAGE), urlsplit(request.headers.get("referer", ""))
+    named, sent_from = form.get(PAGE), parts_of(request.headers.get("referer", ""))
     if isinstance(named, str) and named.startswith("/") and not named.startswith("//"):
         yield named
-    if sent_from.netloc == request.headers.get("host"):
+    if sent_from and sent_from.netloc == request.headers.get("host"):
         yield sent_from.path + (f"?{sent_from.query}" if sent_from.query else "")
     steps = request.url.path.split("/")
     for length in range(len(steps), 1, -1):
@@ -96,7 +96,9 @@ def _places(request: Request, form: FormData) -> Iterator[str]:
 
 async def _page(request: Request, place: str) -> str | None:
     """The page at an address of ours as this caller sees it now; None where there is none."""
-    parts = urlsplit(place)
+    parts = parts_of(place)
+    if parts is None:
+        return None
     kept = [each for each in request.scope["headers"] if not each[0].startswith((b"content-", b"transfer-"))]
     scope = {name: value for name, value in request.scope.items() if name not in ("route", "endpoint", "path_params")}
     scope |= {"method": "GET", "path": parts.path, "raw_path": parts.path.encode(), "headers": kept}

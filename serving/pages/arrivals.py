@@ -1,6 +1,9 @@
 """The data page: upload an export, see what was not taken in and why, and what arrives by measure, unit and month."""
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, File, Form, Request, UploadFile
@@ -16,17 +19,19 @@ from serving.access.roles import Permission
 from serving.answers.headers import LARGEST_UPLOAD
 from serving.answers.problems import Kind, Problem
 from serving.arrivals.arrived import FORCE, Arrived, arrived
-from serving.arrivals.arrived_charts import arrived_chart
+from serving.arrivals.arrived_charts import MOST, arrived_chart
 from serving.arrivals.reasons import reason_told
 from serving.arrivals.uploads import Sent, take_in
 from serving.database import transaction
 from serving.decisions.objections import to_correct
 from serving.pages.frame import Reader, page
+from serving.persons.own_histories import mark_of
+from serving.scored.kept import Newest
 from serving.sessions import Database
 
 Size = Literal["wide", "narrow"]
-LISTED = 200
-"""So many rows of the quarantine are shown one by one."""
+LISTED, SHOWN_REASONS = 200, 40
+"""So many rows of the quarantine are shown one by one, and so many reasons counted."""
 
 router = APIRouter(prefix="/arrivals", include_in_schema=False)
 SEEN = [needs(Permission.SEE_DATA)]
@@ -62,7 +67,7 @@ def picture(
         language=language,
         size=size,
     )
-    return Response(svg, media_type="image/svg+xml", headers={"Cache-Control": "private, max-age=60"})
+    return Response(svg, media_type="image/svg+xml")
 
 
 @router.post("", dependencies=[needs(Permission.UPLOAD)])
@@ -101,10 +106,9 @@ def _page(
 ) -> Response:
     home = request.app.state.home
     try:
-        found, profile, bad = arrived(home), stored_profile(home), quarantined(home)
+        found, profile, left_out = arrived(home), stored_profile(home), _left_out(home)
     except Refusal:
-        found, profile, bad = None, None, []
-    counted = Counter((row["file"], row["column"] or "", row["reason"]) for row in bad).most_common(40)
+        found, profile, left_out = None, None, LeftOut(0, (), ())
     return page(
         request,
         "arrivals.html",
@@ -112,13 +116,35 @@ def _page(
         result=result,
         uploads=Permission.UPLOAD in caller.permissions,
         largest=LARGEST_UPLOAD // 1024**3,
-        bad=[{**row, "reason": reason_told(row["reason"], language)} for row in bad[:LISTED]],
-        bad_total=len(bad),
-        reasons=[((file, column, reason_told(why, language)), rows) for (file, column, why), rows in counted],
+        bad=[{**row, "reason": reason_told(row["reason"], language)} for row in left_out.first],
+        bad_total=left_out.rows,
+        reasons=[((file, column, reason_told(why, language)), rows) for (file, column, why), rows in left_out.reasons],
         wrong=to_correct(database),
         unit=unit,
         **(_counted(found, profile, unit, language) if found and profile else {"found": None}),
     )
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What is in quarantine: how many rows, the first of them, and how many by file, column and reason."""
+
+    rows: int
+    first: Sequence[dict[str, Any]]
+    reasons: Sequence[tuple[tuple[str, str, str], int]]
+
+
+_known: Newest[LeftOut] = Newest(1)
+
+
+def _left_out(home: Path) -> LeftOut:
+    """What is in quarantine, read once for each version of the store."""
+    return _known.of(mark_of(home), lambda: _told(quarantined(home)))
+
+
+def _told(bad: Sequence[dict[str, Any]]) -> LeftOut:
+    counted = Counter((row["file"], row["column"] or "", row["reason"]) for row in bad)
+    return LeftOut(len(bad), tuple(bad[:LISTED]), tuple(counted.most_common(SHOWN_REASONS)))
 
 
 def _counted(found: Arrived, profile: Profile, unit: str, language: str) -> dict[str, Any]:
@@ -128,7 +154,7 @@ def _counted(found: Arrived, profile: Profile, unit: str, language: str) -> dict
         "found": found,
         "series": _ordered(found, series),
         "units": [name for name, _ in units],
-        "by_unit": units,
+        "by_unit": _ordered(found, units)[: MOST["wide"]] if unit == FORCE else [],
         "holes": found.holes(series),
         "unit_holes": found.holes(units) if unit == FORCE else [],
         "label": lambda key: profile.label(key, language),
@@ -141,7 +167,7 @@ def _series(found: Arrived, unit: str) -> list[tuple[str, Any]]:
     return found.of(unit)
 
 
-def _ordered(found: Arrived, series: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+def _ordered(found: Arrived, series: Sequence[tuple[str, Any]]) -> list[tuple[str, Any]]:
     """Those with holes first, then the most regular ones."""
     silent = {hole.measure for hole in found.holes(series)}
     return sorted(series, key=lambda row: (row[0] not in silent, -int((row[1] > 0).sum()), -int(row[1].sum()), row[0]))

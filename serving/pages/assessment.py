@@ -12,6 +12,7 @@ from serving.api.assessment import head_or_problem, report_or_problem
 from serving.assessed import reading
 from serving.pages.assessed_frame import assessed_page, empty_page
 from serving.pages.frame import Reader
+from serving.scored.kept import unchanged_of
 from serving.sessions import AsOf, Database
 from serving.words import say
 
@@ -21,8 +22,8 @@ NO_LETTER = (
 LOOKED_AT = ("ladders", "leaders", "declines", "hidden", "blind_spots", "gaming", "lint", "offers")
 OF_UNITS = ("ladders", "leaders", "declines", "hidden", "blind_spots")
 """What can be looked at unit by unit; the others are of the whole force."""
-MOST = 200
-"""So many rows of a table are shown; a unit shows its own, the export all."""
+MOST, WARNED = 60, 200
+"""So many rows of a table, and of the warnings, are shown; a unit shows its own, the export all."""
 
 router = APIRouter(include_in_schema=False)
 SEEN = [needs(Permission.SEE_ASSESSMENT)]
@@ -35,7 +36,12 @@ def stars_page(request: Request, caller: TheCaller, database: Database, language
     if head is None and as_of is None:
         return empty_page(request, language)
     head = head_or_problem(database, as_of)
-    stars = reading.rows_of(database, caller.sight, head, "stars")
+    sight = caller.sight
+    stars = unchanged_of(request).value(
+        database,
+        ("stars", head.id, head.assessed_at, sight),
+        lambda session: reading.rows_of(session, sight, head, "stars"),
+    )
     return assessed_page(
         request, "stars.html", language, database=database, head=head, stars=stars,
         by_post=[(post, list(rows)) for post, rows in groupby(stars, lambda row: row["post"])],
@@ -68,9 +74,10 @@ def warnings_page(
 ) -> Response:
     """Show the negative list: what raised each warning and when, appeals, and what was lifted."""
     head = head_or_problem(database, as_of)
-    rows = reading.warnings_of(database, caller.sight, head, unit=unit or None, limit=MOST)
+    rows = reading.warnings_of(database, caller.sight, head, unit=unit or None, limit=WARNED)
     return assessed_page(
-        request, "warnings.html", language, database=database, head=head, unit=unit, most=MOST, cut=len(rows) == MOST,
+        request, "warnings.html", language, database=database, head=head, unit=unit, most=WARNED,
+        cut=len(rows) == WARNED,
         standing=[row for row in rows if row["state"] != "lifted"],
         lifted=[row for row in rows if row["state"] == "lifted"],
     )  # fmt: skip
@@ -91,7 +98,14 @@ def assessment_page(
         return empty_page(request, language)
     head = head_or_problem(database, as_of)
     names = OF_UNITS if unit else LOOKED_AT
-    found = {name: reading.rows_of(database, caller.sight, head, name, unit=unit or None, limit=MOST) for name in names}
+    sight = caller.sight
+    found = unchanged_of(request).value(
+        database,
+        ("assessment", head.id, head.assessed_at, sight, unit),
+        lambda session: {
+            name: reading.rows_of(session, sight, head, name, unit=unit or None, limit=MOST) for name in names
+        },
+    )
     return assessed_page(
         request, "assessment.html", language, database=database, head=head, unit=unit, most=MOST,
         **{name: found.get(name, []) for name in LOOKED_AT},

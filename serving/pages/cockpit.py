@@ -1,24 +1,29 @@
 """The cockpit: the three dimensions of the force, a unit and a person; each figure down to its events."""
 
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from sqlalchemy.orm import Session
 
 from serving.access.caller import TheCaller, needs
 from serving.access.roles import SCOPE_OF, Permission, Reach
+from serving.access.sight import Sight
 from serving.answers.problems import Kind, Problem
 from serving.api.assessment import SMALL, head_or_problem, opened_or_problem, report_or_problem
 from serving.assessed import reading
 from serving.assessed.pictures import force_chart, months_chart
+from serving.assessed.tables import AssessmentHead
 from serving.decisions.objections import a_year_ago, counts
 from serving.pages.assessed_frame import assessed_page, empty_page, saying
 from serving.pages.frame import Reader
+from serving.scored.kept import unchanged_of
 from serving.sessions import AsOf, Database
 
 Size = Literal["wide", "narrow"]
-MOST = 200
+MOST = 60
 """So many units are shown of the force; the others are chosen by name."""
 
 router = APIRouter(include_in_schema=False)
@@ -43,13 +48,19 @@ def cockpit_page(
     if head is None and as_of is None:
         return empty_page(request, language)
     head = head_or_problem(database, as_of)
-    names = reading.units_of(database, caller.sight, head)
+    sight, kept = caller.sight, unchanged_of(request)
+    mark = head.id, head.assessed_at, sight
+    names = kept.value(database, ("units", *mark), lambda session: reading.units_of(session, sight, head))
     of_units = SCOPE_OF[caller.role] is Reach.UNITS
     own = of_units and not force and not unit
     unit = unit or (names[0] if own and len(names) == 1 else None)
-    rows = reading.standings_of(database, caller.sight, head, [unit] if unit else ["", *names[:MOST]])
-    members = reading.members_of(database, caller.sight, head, unit) if unit else []
-    if unit and not members:
+    shown = (unit,) if unit else ("", *names[:MOST])
+    told = kept.value(
+        database,
+        ("cockpit", *mark, shown, own),
+        lambda session: _told(session, sight, head, shown, by_post=not unit and not own),
+    )
+    if unit and not told["members"]:
         raise Problem(Kind.NOT_FOUND, SMALL)
     return assessed_page(
         request,
@@ -61,16 +72,27 @@ def cockpit_page(
         mine=own and not unit,
         of_units=of_units,
         listed=not of_units or not force,
-        own={row["score"]: row for row in rows if row["unit"] == (unit or "")},
         most=MOST,
-        history=reading.rows_of(database, caller.sight, head, "unit_months", unit=unit or ""),
-        units=_by_unit(rows),
         names=names,
-        members=members,
-        warned=reading.how_many(database, caller.sight, head, "warnings", unit=unit or None),
         objections=counts(database, since=a_year_ago(), purposes=("development",)),
-        posts=_by_post(reading.rows_of(database, caller.sight, head, "force_months")) if not unit and not own else {},
+        **told,
     )
+
+
+def _told(
+    session: Session, sight: Sight, head: AssessmentHead, shown: Sequence[str], *, by_post: bool
+) -> dict[str, Any]:
+    """What stands in the store of the force ('' and some units) or of one unit with its persons."""
+    first, unit = shown[0], shown[0] or None
+    rows = reading.standings_of(session, sight, head, shown)
+    return {
+        "own": {row["score"]: row for row in rows if row["unit"] == first},
+        "units": _by_unit(rows),
+        "members": reading.members_of(session, sight, head, unit) if unit else [],
+        "history": reading.rows_of(session, sight, head, "unit_months", unit=first),
+        "warned": reading.how_many(session, sight, head, "warnings", unit=unit),
+        "posts": _by_post(reading.rows_of(session, sight, head, "force_months")) if by_post else {},
+    }
 
 
 @router.get("/cockpit/months.svg", dependencies=SEEN)
@@ -171,7 +193,7 @@ def _picture(rows: list[reading.Record], language: str, size: str) -> Response:
 
 
 def _svg(picture: bytes) -> Response:
-    return Response(picture, media_type="image/svg+xml", headers={"Cache-Control": "private, max-age=60"})
+    return Response(picture, media_type="image/svg+xml")
 
 
 def _by_unit(rows: list[reading.Record]) -> dict[str, dict[str, reading.Record]]:

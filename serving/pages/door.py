@@ -1,7 +1,6 @@
 """Sign-in, sign-out and the change of a password: server-side sessions, one cookie that holds a random secret."""
 
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
@@ -12,10 +11,12 @@ from serving.access.caller import COOKIE, TheCaller, needs, same_site
 from serving.access.passwords import WrongPassword
 from serving.access.roles import Permission
 from serving.access.tables import Account
+from serving.answers.addresses import parts_of
 from serving.answers.problems import Kind, Problem
 from serving.pages.frame import PASSWORD, SIGN_IN, Reader, page
 from serving.sessions import Turn, Writing
 
+TOO_OFTEN = "Too many wrong passwords: wait a while, then try again. 密码错误次数过多，请稍后再试。"
 UNLIKE = "The new password was not repeated alike. 两次输入的新密码不一致。"
 
 router = APIRouter(include_in_schema=False)
@@ -74,19 +75,29 @@ def change_password(request: Request, caller: TheCaller, _turn: Turn, old: Words
     """Change the password: every other sign-in of the account ends, this one goes on."""
     if new != again:
         raise Problem(Kind.INVALID, UNLIKE, field="again")
+    address = request.client.host if request.client else ""
     try:
-        found = signing_in.change_password(request.app.state.engine, caller.actor.name, old=old, new=new)
+        found = signing_in.change_password(
+            request.app.state.engine, caller.actor.name, old=old, new=new, address=address
+        )
     except Refusal as refusal:
         wrong = "old" if isinstance(refusal, WrongPassword) else "new"
         raise Problem(Kind.INVALID, refusal.what, field=wrong) from None
-    assert found.account is not None
+    if found.account is None:
+        raise Problem(Kind.TOO_MANY, TOO_OFTEN, retry_after=found.wait_seconds)
     return entered(request, found.account, found.secret, "/")
 
 
 def local(wanted: str) -> str:
     """Return an address of this service; the front page for any other."""
-    parts = urlsplit(wanted.replace("\\", "/"))
-    ours = not parts.scheme and not parts.netloc and wanted.startswith("/") and not wanted.startswith("//")
+    parts = parts_of(wanted.replace("\\", "/"))
+    ours = (
+        parts is not None
+        and not parts.scheme
+        and not parts.netloc
+        and wanted.startswith("/")
+        and not wanted.startswith("//")
+    )
     return wanted if ours and wanted.isprintable() else "/"
 
 

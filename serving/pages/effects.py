@@ -15,7 +15,7 @@ from serving.effects.pictures import Estimate, overview_chart, study_chart, trac
 from serving.effects.reading import effect_by_id, effects_at, months_told, tracked_at
 from serving.effects.tables import EffectRow, TrackedFigure
 from serving.pages.frame import Language, Reader, page
-from serving.sessions import AsOf, Database
+from serving.sessions import AsOf, Database, NumberInPath
 from serving.words import WORDS, month_name, say
 
 Size = Literal["wide", "narrow"]
@@ -81,7 +81,9 @@ def tracked_picture(
 
 
 @router.get("/effects/{number}", dependencies=SEEN)
-def effect_page(request: Request, number: int, database: Database, caller: TheCaller, language: Reader) -> Response:
+def effect_page(
+    request: Request, number: NumberInPath, database: Database, caller: TheCaller, language: Reader
+) -> Response:
     """Show one effect: what it rests on, who gained more, before and after."""
     row = _row(database, caller, number)
     return page(
@@ -102,7 +104,7 @@ def effect_page(request: Request, number: int, database: Database, caller: TheCa
 
 @router.get("/effects/{number}/study.svg", dependencies=SEEN)
 def study_picture(
-    number: int, database: Database, caller: TheCaller, language: Reader, size: Size = "wide"
+    number: NumberInPath, database: Database, caller: TheCaller, language: Reader, size: Size = "wide"
 ) -> Response:
     """Draw one effect's months before and after the start."""
     study = _row(database, caller, number).figures["study"]
@@ -126,7 +128,7 @@ def _newest(database: Database, caller: TheCaller) -> dt.date:
 
 
 def _picture(svg: bytes) -> Response:
-    return Response(svg, media_type="image/svg+xml", headers={"Cache-Control": "private, max-age=60"})
+    return Response(svg, media_type="image/svg+xml")
 
 
 def _drawn(rows: Any, language: Language) -> list[Estimate]:

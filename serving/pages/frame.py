@@ -30,6 +30,7 @@ _templates.filters |= {
     "percent": words.percent,
     "points": words.points,
     "number": words.number,
+    "pushless": words.pushless,
     "odds": words.odds,
     "percent_of": lambda share: f"{share:.0f}%",
     "path": lambda text: quote(str(text), safe=""),
@@ -54,7 +55,7 @@ class Place:
 _P = Permission
 NAVIGATION = (
     Place("/my-record", "nav_mine", _P.SEE_OWN_RECORD, r"/my-record.*"),
-    Place("/lists", "nav_lists", _P.SEE_LISTS, r"/lists.*|/units/.*|/officers/[^/]+"),
+    Place("/lists", "nav_lists", _P.SEE_LISTS, r"/lists.*|/units/.*|/officers/[^/]+(/what-if)?"),
     Place("/objections", "nav_objections", _P.DECIDE_OBJECTIONS, r"/objections.*"),
     Place("/months", "nav_months", _P.SEE_LISTS, r"/months"),
     Place(

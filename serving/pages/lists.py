@@ -1,5 +1,6 @@
 """The list of a risk, and the files that pages need."""
 
+import datetime as dt
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +11,7 @@ from fastapi.responses import FileResponse, RedirectResponse, Response
 from sqlalchemy.orm import Session
 
 from features.statistics import FEWEST
-from serving.access.caller import Caller, MaybeCaller, TheCaller, needs
+from serving.access.caller import MaybeCaller, TheCaller, needs
 from serving.access.roles import Permission
 from serving.access.sight import Sight
 from serving.answers.problems import Kind, Problem
@@ -21,7 +22,8 @@ from serving.months.notices import unseen
 from serving.pages.frame import Reader, home_of, page
 from serving.scored import queries, units
 from serving.scored.changes import changes
-from serving.sessions import AsOf, Database
+from serving.scored.kept import unchanged_of
+from serving.sessions import LARGEST_NUMBER, AsOf, Database
 from serving.tables import Batch
 
 BELOW_THE_LINE = 10
@@ -84,37 +86,53 @@ def list_page(
     language: Reader,
     as_of: AsOf,
     filters: Annotated[Filters, Depends()],
-    after: Annotated[int, Query(ge=0)] = 0,
+    after: Annotated[int, Query(ge=0, le=LARGEST_NUMBER)] = 0,
 ) -> Response:
     """Show who needs attention: changes and units first, then persons, with the line of the team's capacity."""
-    sight = caller.sight
-    batch = queries.batch_of(database, sight, risk, as_of)
-    if batch is None:
-        raise Problem(Kind.NOT_FOUND, "There is no list of this risk and month. 没有这一风险和月份的名单。")
-    limit = min(batch.capacity + BELOW_THE_LINE, MOST)
-    shown = queries.entries(database, sight, batch, **filters.chosen, after=after, limit=limit + 1)
-    first = not after and not any(filters.chosen.values())
+    sight, kept = caller.sight, unchanged_of(request)
+    asked = ("list", risk, as_of, *filters.chosen.values(), after, sight)
+    told = kept.value(database, asked, lambda session: _told(session, sight, risk, as_of, filters=filters, after=after))
+    watches = Permission.SEE_MONITOR in caller.permissions
     return page(
         request,
         "list.html",
         language,
-        batch=batch,
-        risks=queries.risks(database, sight),
-        months=queries.months_scored(database, sight, risk),
-        posts=queries.posts(database, sight, batch),
         filters=filters,
         statuses=STATUS_WORDS,
-        entries=shown[:limit],
-        more=shown[limit - 1].score.rank if len(shown) > limit else None,
         after=after,
-        scale=_scale(shown),
-        unranked=[] if after or filters.status else queries.unranked(database, sight, batch, **filters.place),
-        changed=changes(database, sight, batch) if first else None,
-        exported=lambda form: _exported(batch, filters, form),
-        **_reviewing(database, caller, batch),
-        **_splits(batch, shown),
-        **_summary(database, sight, batch, shown),
+        exported=lambda form: _exported(told["batch"], filters, form),
+        unseen=unseen(database, caller.account_id, sight.purposes),
+        agreeing=kept.value(database, "agreeing", agreeing) if watches else [],
+        **told,
     )
+
+
+def _told(
+    session: Session, sight: Sight, risk: str, as_of: dt.date | None, *, filters: Filters, after: int
+) -> dict[str, Any]:
+    """All that the page tells of a list to whoever has this sight."""
+    batch = queries.batch_of(session, sight, risk, as_of)
+    if batch is None:
+        raise Problem(Kind.NOT_FOUND, "There is no list of this risk and month. 没有这一风险和月份的名单。")
+    limit = min(batch.capacity + BELOW_THE_LINE, MOST)
+    shown = queries.entries(session, sight, batch, **filters.chosen, after=after, limit=limit + 1)
+    first = not after and not any(filters.chosen.values())
+    return {
+        "batch": batch,
+        "risks": queries.risks(session, sight),
+        "months": queries.months_scored(session, sight, risk),
+        "posts": queries.posts(session, sight, batch),
+        "entries": shown[:limit],
+        "more": shown[limit - 1].score.rank if len(shown) > limit else None,
+        "scale": _scale(shown),
+        "unranked": [] if after or filters.status else queries.unranked(session, sight, batch, **filters.place),
+        "changed": changes(session, sight, batch) if first else None,
+        "published": published_of(session, batch.risk, batch.as_of),
+        "decided": progress(session, sight, batch),
+        "helped": asking(session, sight),
+        **_splits(batch, shown),
+        **_summary(session, sight, batch, shown),
+    }
 
 
 @router.get("/static/{name}", dependencies=[needs(Permission.OPEN)])
@@ -123,18 +141,6 @@ def static(name: str) -> Response:
     if name not in STATIC:
         raise Problem(Kind.NOT_FOUND, "There is no such file.")
     return FileResponse(STATIC[name], headers={"Cache-Control": "max-age=300"})
-
-
-def _reviewing(database: Session, caller: Caller, batch: Batch) -> dict[str, Any]:
-    """What is out, what is decided, who asks for help, and who agrees with everything."""
-    watches = Permission.SEE_MONITOR in caller.permissions
-    return {
-        "published": published_of(database, batch.risk, batch.as_of),
-        "unseen": unseen(database, caller.account_id, caller.sight.purposes),
-        "decided": progress(database, caller.sight, batch),
-        "helped": asking(database, caller.sight),
-        "agreeing": agreeing(database) if watches else [],
-    }
 
 
 def _exported(batch: Batch, filters: Filters, form: str) -> str:

@@ -5,18 +5,20 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
+from features.errors import Refusal
+from features.histories.store import stored_profile
 from serving.access.audit import faults
 from serving.access.caller import needs
-from serving.access.roles import Permission, Role
+from serving.access.roles import Permission
 from serving.access.tables import AuditHead
-from serving.access.trail import Wanted, actions, details_shown, how_many, trail
+from serving.access.trail import Wanted, actions, how_many, trail
 from serving.pages.codes import DONE
 from serving.pages.frame import Reader, page
+from serving.pages.logged import Named, lines
 from serving.sessions import Database
 from serving.words import say
 
 SHOWN = 100
-KNOWN = frozenset({*Role, "system"})
 
 router = APIRouter(include_in_schema=False)
 Filter = Annotated[str, Query(max_length=300, pattern=r"^[^\x00]*$")]
@@ -50,12 +52,9 @@ def log_page(
         request,
         "log.html",
         language,
-        rows=[(row, *details_shown(row)) for row in rows[:SHOWN]],
+        lines=lines(rows[:SHOWN], language, _named(request, language)),
         found=how_many(database, wanted),
         did=lambda action: say(DONE[action], language) if action in DONE else action,
-        role=lambda role: (
-            say("role_system" if role == "system" else f"role_{role}", language) if role in KNOWN else role
-        ),
         older=rows[SHOWN - 1].number if len(rows) > SHOWN else None,
         wanted=wanted,
         actions=actions(database),
@@ -64,3 +63,12 @@ def log_page(
         verified=verify,
         faults=faults(database) if verify else [],
     )
+
+
+def _named(request: Request, language: str) -> Named:
+    """Say risks, measures and actions as the force's profile does; the key where there is no profile yet."""
+    try:
+        profile = stored_profile(request.app.state.home)
+    except Refusal:
+        return lambda key: key
+    return lambda key: profile.label(key, language)

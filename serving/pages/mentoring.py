@@ -1,25 +1,42 @@
 """The page of mentorships: pairs with reasons, who stays without and why, the next step of each by a form."""
 
 import datetime as dt
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
+from sqlalchemy.orm import Session
 
 from serving.access.caller import TheCaller, needs
 from serving.access.roles import Permission
+from serving.access.sight import Sight
 from serving.answers.problems import Kind, Problem
 from serving.api.mentoring import LARGEST_ID, take_step
 from serving.mentoring import lifecycle
 from serving.mentoring.fit import PARTS
 from serving.mentoring.lifecycle import Decided, Outcome, Step
 from serving.mentoring.proposals import propose
-from serving.mentoring.reading import Pair, newest_round, pair_seen, pairs_seen, unmatched_seen, whole_force
+from serving.mentoring.reading import (
+    Pair,
+    Without,
+    newest_round,
+    pair_seen,
+    pairs_seen,
+    unmatched_seen,
+    whole_force,
+)
+from serving.mentoring.tables import MentoringRound
 from serving.pages.frame import Reader, page
-from serving.sessions import Database, Writing, as_of_of
+from serving.scored.kept import unchanged_of
+from serving.sessions import Database, NumberInPath, Writing, as_of_of
 from serving.words import joined, say
 
 PLACE = "/mentorships"
+SHOWN, LISTED = 40, 100
+"""So many pairs stand on a page, and so many names in each list below them."""
 OPEN = ("proposed", "offered", "accepted", "running")
 OVER = ("refused", "ended")
 PART_WORDS = {
@@ -46,26 +63,55 @@ Number = Annotated[int, Form(ge=0, le=LARGEST_ID)]
 router = APIRouter(prefix=PLACE, include_in_schema=False)
 
 
+@dataclass(frozen=True)
+class Mentoring:
+    """All that the page tells: the round, the pairs by state in the order of what to do next, and who is without."""
+
+    made: MentoringRound | None
+    pairs: Sequence[Pair]
+    over: Sequence[Pair]
+    mentees: Sequence[Without]
+    mentors: Sequence[Without]
+
+
 @router.get("", dependencies=[needs(Permission.SEE_MENTORING)])
-def mentoring_page(request: Request, caller: TheCaller, database: Database, language: Reader) -> Response:
-    """Show the pairs: what to do next first, then who stays without, then what is over."""
-    made = newest_round(database, caller.sight)
-    pairs = pairs_seen(database, caller.sight, status=OPEN)
-    without = unmatched_seen(database, caller.sight, made) if made else []
-    today = dt.date.today()
+def mentoring_page(
+    request: Request,
+    caller: TheCaller,
+    database: Database,
+    language: Reader,
+    after: Annotated[int, Query(ge=0, le=LARGEST_ID)] = 0,
+    pair: Annotated[int, Query(ge=0, le=LARGEST_ID)] = 0,
+) -> Response:
+    """Show the pairs, so many a page: what to do next first; then who stays without, then what is over.
+
+    ``pair`` is one that is shown first, whatever the page: somebody has just decided on it.
+    """
+    sight, today = caller.sight, dt.date.today()
+    told = unchanged_of(request).value(database, ("mentorships", sight), lambda session: _told(session, sight))
+    made, pairs = told.made, told.pairs
+    first = [each for each in pairs if each.row.id == pair]
+    shown = [*first, *(each for each in pairs[after : after + SHOWN] if each not in first)]
     return page(
         request,
         "mentoring.html",
         language,
         made=made,
-        groups=[(status, [pair for pair in pairs if pair.row.status == status]) for status in reversed(OPEN)],
-        over=pairs_seen(database, caller.sight, status=OVER)[::-1],
-        mentees=[row for row in without if row.side == "mentee" and row.kind != "paired"],
-        mentors=[row for row in without if row.side == "mentor"],
-        due=sum(pair.row.next_check_in is not None and pair.row.next_check_in <= today for pair in pairs),
-        one_more=made.one_more if made and whole_force(caller.sight) else [],
+        groups=[(status, [each for each in shown if each.row.status == status]) for status in reversed(OPEN)],
+        counts={
+            **Counter(each.row.status for each in pairs),
+            **{name: len(getattr(told, name)) for name in ("over", "mentees", "mentors")},
+        },
+        open_pairs=len(pairs),
+        after=after,
+        more=after + SHOWN if after + SHOWN < len(pairs) else None,
+        over=told.over[:LISTED],
+        mentees=told.mentees[:LISTED],
+        mentors=told.mentors[:LISTED],
+        due=sum(each.row.next_check_in is not None and each.row.next_check_in <= today for each in pairs),
+        one_more=made.one_more if made and whole_force(sight) else [],
         label=_labels(made.labels if made else {}, language),
-        whole=whole_force(caller.sight),
+        whole=whole_force(sight),
         odd=lambda pair: joined([say(key, language) for key in _odd(pair)], language),
         may_decide=Permission.DECIDE_MENTORING in caller.permissions,
         today=today,
@@ -74,6 +120,19 @@ def mentoring_page(request: Request, caller: TheCaller, database: Database, lang
         step_words=STEP_WORDS,
         outcome_words=OUTCOME_WORDS,
         outcomes=[outcome.value for outcome in Outcome],
+    )
+
+
+def _told(session: Session, sight: Sight) -> Mentoring:
+    made = newest_round(session, sight)
+    without = unmatched_seen(session, sight, made) if made else []
+    by_state = {state: place for place, state in enumerate(reversed(OPEN))}
+    return Mentoring(
+        made=made,
+        pairs=sorted(pairs_seen(session, sight, status=OPEN), key=lambda pair: by_state[pair.row.status]),
+        over=pairs_seen(session, sight, status=OVER)[::-1],
+        mentees=[row for row in without if row.side == "mentee" and row.kind != "paired"],
+        mentors=[row for row in without if row.side == "mentor"],
     )
 
 
@@ -96,7 +155,7 @@ def decide(
     request: Request,
     caller: TheCaller,
     writing: Writing,
-    mentorship_id: int,
+    mentorship_id: NumberInPath,
     version: Number,
     step: Annotated[Step, Form()],
     on: Key = "",
@@ -118,7 +177,7 @@ def decide(
         outcome=outcome,
     )
     take_step(request, writing, caller, decided)
-    return RedirectResponse(f"{PLACE}#pair-{mentorship_id}", status_code=303)
+    return RedirectResponse(f"{PLACE}?pair={mentorship_id}#pair-{mentorship_id}", status_code=303)
 
 
 ODD = {"same_post": (1.0, "odd_post"), "strengths": (0.2, "odd_strengths"), "tenure_gap": (0.5, "odd_gap")}

@@ -17,6 +17,7 @@ from serving.answers.problems import Kind, Problem
 from serving.api.objections import NO_NUL, NewObjection, RecordName, contested
 from serving.assessed import reading
 from serving.assessed.letters import letter_agreed
+from serving.assessed.tables import AssessmentHead
 from serving.decisions import consents, help, objections, reruns, rescored
 from serving.decisions.held import Held, held_of
 from serving.decisions.objections import LONGEST, SHORTEST, Against
@@ -28,8 +29,10 @@ from serving.pages.frame import Reader, page
 from serving.pages.mentoring import STATUS_WORDS
 from serving.pages.my_answers import MINE
 from serving.pages.my_answers import own_of as _own
+from serving.persons.whole import person_of
 from serving.scored import queries
-from serving.sessions import Database, Writing
+from serving.scored.kept import Unchanged, unchanged_of
+from serving.sessions import LARGEST_NUMBER, Database, Writing
 
 Size = Literal["wide", "narrow"]
 SHOWN = 400
@@ -66,15 +69,11 @@ def my_record(
         unit_of=_unit_of(held.profile, language),
         basis=basis,
         looked=who_looked(database, (own, caller.sight.pseudonym(own))),
-        asked=help.requests_of(database, own),
-        offers=offers_seen(database, caller.sight, status=("proposed", "accepted"), officer_id=own),
-        pairs=own_pairs(database, own),
         pair_words=STATUS_WORDS,
-        letter=letter_agreed(database, own),
         kinds=list(help.Wanted),
         days=held.profile.settings.policy.objection_days,
         done=done if done in DONE else "",
-        **_judged(database, caller.sight, own),
+        **_judged(unchanged_of(request), database, caller.sight, own),
     )
 
 
@@ -83,12 +82,12 @@ DONE = tuple(CODES["done"])
 
 
 @router.get("/risk.svg", dependencies=SEEN)
-def risk_picture(caller: TheCaller, database: Database, language: Reader, risk: str, size: Size = "wide") -> Response:
+def risk_picture(
+    request: Request, caller: TheCaller, database: Database, language: Reader, risk: str, size: Size = "wide"
+) -> Response:
     """Draw one of one's own risks over the scored months."""
-    own = _own(caller)
-    facts = queries.facts_of(database, caller.sight, own)
-    found = queries.person_risks(database, caller.sight, own, facts.as_of) if facts else []
-    view = next((each for each in found if each.batch.risk == risk), None)
+    person = person_of(unchanged_of(request), database, caller.sight, _own(caller))
+    view = next((each for each in person.risks if each.batch.risk == risk), None) if person else None
     if view is None:
         raise Problem(Kind.NOT_FOUND, "There is no score of this risk. 没有这一风险的评分。")
     points = [
@@ -101,13 +100,16 @@ def risk_picture(caller: TheCaller, database: Database, language: Reader, risk: 
         )
         for batch, score in view.trend
     ]
-    headers = {"Cache-Control": "private, max-age=60"}
-    return Response(charts.risk_chart(points, language, size), media_type="image/svg+xml", headers=headers)
+    return Response(charts.risk_chart(points, language, size), media_type="image/svg+xml")
 
 
 @router.get("/records", dependencies=SEEN)
 def records_page(
-    request: Request, caller: TheCaller, language: Reader, measure: str, after: Annotated[int, Query(ge=0)] = 0
+    request: Request,
+    caller: TheCaller,
+    language: Reader,
+    measure: str,
+    after: Annotated[int, Query(ge=0, le=LARGEST_NUMBER)] = 0,
 ) -> Response:
     """Show every record of one measure, each with a box to contest it."""
     own = _own(caller)
@@ -184,13 +186,23 @@ def _back(done: str) -> Response:
     return RedirectResponse(f"{MINE}?done={done}#done", status_code=303)
 
 
-def _judged(database: Session, sight: Sight, own: str) -> dict[str, Any]:
-    """What models and rules say of the person, and what the person said against it."""
-    facts, head = queries.facts_of(database, sight, own), reading.head_of(database, None)
+def _judged(kept: Unchanged, database: Session, sight: Sight, own: str) -> dict[str, Any]:
+    """What models and rules say of the person, what the person said against it, and what is offered."""
+    head = reading.head_of(database, None)
+    asked = ("mine", own, sight, (head.id, head.assessed_at) if head else None)
+    return kept.value(database, asked, lambda session: _read(session, sight, own, head))
+
+
+def _read(database: Session, sight: Sight, own: str, head: AssessmentHead | None) -> dict[str, Any]:
+    facts = queries.facts_of(database, sight, own)
     found = queries.person_risks(database, sight, own, facts.as_of) if facts else []
     report = reading.report_of(database, sight, head, own) if head else None
     return {
         "facts": facts,
+        "asked": help.requests_of(database, own),
+        "offers": offers_seen(database, sight, status=("proposed", "accepted"), officer_id=own),
+        "pairs": own_pairs(database, own),
+        "letter": letter_agreed(database, own),
         "risks": [_told(database, each, own) for each in found],
         "warnings": report.rows("warnings") if report else [],
         "contested": [

@@ -1,6 +1,7 @@
 """Models for the data scientist: what serves and why, every version with the gate's verdict, promotion and rollback."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Path, Query, Request
@@ -14,7 +15,8 @@ from serving.access.roles import Permission
 from serving.answers.problems import Kind, Problem
 from serving.decisions.reviews import feedback_by_measure
 from serving.models import model_charts
-from serving.models.promotions import known_version, promote, registry_of, roll_back
+from serving.models.champions import Champions
+from serving.models.promotions import champions_of, known_version, promote, registry_of, roll_back
 from serving.pages.frame import Language, Reader, page
 from serving.sessions import Database
 from serving.words import WORDS, day_name, month_name, say
@@ -23,6 +25,7 @@ from training.judging.groups import LABELS
 from training.judging.metrics import MODEL
 from training.registry.gate import Criterion
 from training.registry.history import Entry, Production
+from training.registry.impact import Assessment
 from training.registry.registry import CHALLENGER, CHAMPION, TRAINED, NotPromoted, Registry, Version
 
 SHOWN = ("average_precision", "precision_capacity", "lift_capacity", "auc", "brier", "calibration_error")
@@ -47,8 +50,8 @@ def models_page(
     verify: bool = False,
 ) -> Response:
     """Show the versions of one risk's model: what serves, what the gate says of each, and every decision."""
-    registry, profile = registry_of(request), request.app.state.champions.profile()
-    known = registry.risks()
+    registry, champions = registry_of(request), champions_of(request)
+    profile, known = champions.profile(), champions.kept("risks", lambda held: held.risks())
     risks = [key for key in profile.risks if key in known]
     chosen = risk if risk in risks else next(iter(risks), None)
     if chosen is None:
@@ -61,12 +64,12 @@ def models_page(
         risks=risks,
         done=done,
         label=lambda key: profile.label(key, language),
-        versions=[_version_row(registry, one, found, language=language) for one, found in registry.judged(chosen)][
+        versions=[_version_row(registry, one, found, language=language) for one, found in _judged(champions, chosen)][
             ::-1
         ],
         verified=verify,
-        checked=registry.verify() if verify else registry.chained(),
-        **_state(registry, chosen, language),
+        checked=registry.verify() if verify else champions.kept("chained", lambda held: held.chained()),
+        **_state(champions.kept(("state", chosen), lambda held: _read(held, chosen)), language),
         feedback=[
             (_measure(profile, key, language), right, wrong, unclear)
             for key, right, wrong, unclear in feedback_by_measure(database, chosen)
@@ -77,8 +80,7 @@ def models_page(
 @router.get("/{risk}/{version}", dependencies=SEES)
 def version_page(request: Request, risk: RiskKey, version: Number, language: Reader) -> Response:
     """Show one version: every criterion of the gate, its figures beside its rivals', calibration, fairness."""
-    held = known_version(registry_of(request), risk, version)
-    return _version_page(request, held, language)
+    return _version_page(request, _version(request, risk, version), language)
 
 
 @router.get("/{risk}/{version}/calibration.svg", dependencies=SEES)
@@ -86,18 +88,18 @@ def calibration_picture(
     request: Request, risk: RiskKey, version: Number, language: Reader, size: Literal["wide", "narrow"] = "wide"
 ) -> Response:
     """Draw what was predicted against what came."""
-    bins = _bins(known_version(registry_of(request), risk, version))
+    bins = _bins(_version(request, risk, version))
     if not bins:
         raise Problem(Kind.NOT_FOUND, "This version has no calibration picture. 这个版本没有校准图。")
     svg = model_charts.calibration_chart(bins, language, size)
-    return Response(svg, media_type="image/svg+xml", headers={"Cache-Control": "private, max-age=60"})
+    return Response(svg, media_type="image/svg+xml")
 
 
 @router.get("/{risk}/{version}/card", dependencies=SEES)
 def card_file(request: Request, risk: RiskKey, version: Number) -> Response:
     """Give the model card to keep: its page carries its own style, which this service's policy would not show."""
     registry = registry_of(request)
-    file = registry.card_page(known_version(registry, risk, version))
+    file = registry.card_page(_version(request, risk, version))
     if file is None:
         raise Problem(Kind.NOT_FOUND, "This version has no model card. 这个版本没有模型卡。")
     return FileResponse(file, media_type="text/html", filename=f"model-card-{risk}-{version}.html")
@@ -127,18 +129,44 @@ def _back(risk: str, done: str) -> Response:
     return RedirectResponse(f"/models?risk={risk}&done={done}", status_code=303)
 
 
-def _state(registry: Registry, risk: str, language: Language) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _State:
+    """What serves a risk, the assessment that it lacks, what it could be rolled back to, and every decision."""
+
+    serves: Production | None
+    unassessed: Assessment | None
+    previous: str | None
+    history: Sequence[Entry]
+
+
+def _read(registry: Registry, risk: str) -> _State:
+    serves = registry.in_production(risk)
+    lacks = registry.unassessed(risk, serves) if serves else None
+    return _State(serves, lacks, registry.previous(risk), registry.history(risk))
+
+
+def _judged(champions: Champions, risk: str) -> list[tuple[Version, list[Criterion]]]:
+    """All versions of a risk with every criterion of the gate, as things are now."""
+    return champions.kept(("judged", risk), lambda registry: registry.judged(risk))
+
+
+def _version(request: Request, risk: str, version: str) -> Version:
+    """A version by its number; a Problem where there is none."""
+    return champions_of(request).kept(("version", risk, version), lambda held: known_version(held, risk, version))
+
+
+def _state(state: _State, language: Language) -> dict[str, Any]:
     """What serves, what stands against it, and the decisions."""
-    serves, history = registry.in_production(risk), registry.history(risk)
+    serves = state.serves
     return {
         "serves": serves,
         "since": day_of(serves.since, language) if serves else "",
         "why": _reason(serves.reason, language) if serves else "",
         "against": _against(serves, language),
-        "unassessed": registry.unassessed(risk, serves) if serves else None,
-        "previous": registry.previous(risk),
-        "history": [_entry(row, language) for row in history[: -MOST_ROWS - 1 : -1]],
-        "rows": len(history),
+        "unassessed": state.unassessed,
+        "previous": state.previous,
+        "history": [_entry(row, language) for row in state.history[: -MOST_ROWS - 1 : -1]],
+        "rows": len(state.history),
     }
 
 
@@ -166,8 +194,9 @@ def _version_row(
 def _version_page(
     request: Request, held: Version, language: Language, *, refused: Entry | None = None, reason: str = ""
 ) -> Response:
-    registry, profile = registry_of(request), request.app.state.champions.profile()
-    criteria = next(found for one, found in registry.judged(held.risk) if one.version == held.version)
+    registry, champions = registry_of(request), champions_of(request)
+    profile = champions.profile()
+    criteria = next(found for one, found in _judged(champions, held.risk) if one.version == held.version)
     told = document(held.card, risk=held.risk, version=held.version)
     return page(
         request,

@@ -63,7 +63,7 @@ def arrivals_picture(
         raise Problem(Kind.NOT_FOUND, "Nothing has been monitored yet.")
     rows = _arrivals(run, monitored.findings_of(database, run))
     svg = monitor_charts.arrivals_chart(rows, run.figures["months"], run.figures["labels"], language, size)
-    return Response(svg, media_type="image/svg+xml", headers={"Cache-Control": "private, max-age=60"})
+    return Response(svg, media_type="image/svg+xml")
 
 
 def _arrivals(run: MonitorRun, findings: list[MonitorFindingRow]) -> list[dict[str, Any]]:

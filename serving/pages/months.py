@@ -66,6 +66,7 @@ def publish(
     risk: Key,
     as_of: Key,
     run: Number,
+    reordered: Number = 0,
     despite: Words = "",
 ) -> Response:
     """Publish the draft that was looked at; the notice goes out once it is written."""
@@ -77,7 +78,7 @@ def publish(
             Kind.LIST_CHANGED, f"The draft is run {batch.run} by now: look again. 草稿已重新计算，请重新查看。"
         )
     notices.notice_settings(request.app.state.home)  # a mistake there is told before anything is published
-    row = publishing.publish(writing, caller.actor, batch, despite=despite)
+    row = publishing.publish(writing, caller.actor, batch, despite=despite, reordered=reordered)
     notices.mark_seen(writing, caller.account_id, row.id)
     later.add_task(notices.send_notices, request.app.state.engine, request.app.state.home, row.id)
     return RedirectResponse("/months", status_code=303, background=later)
@@ -114,7 +115,7 @@ def _row(session: Session, sight: Sight, batch: Batch, out: Published | None) ->
         published=out,
         beside=publishing.beside(session, batch) if out else [],
         decided=progress(session, sight, batch),
-        monitor=run_of(session, batch.as_of),
+        monitor=run_of(session, batch.as_of, figures=False),
         held_back=out is None and publishing.held_back(session, batch),
         deliveries=notices.deliveries_of(session, out.id) if out else [],
     )

@@ -13,7 +13,7 @@ from serving.api.mentoring import LARGEST_ID, take_step
 from serving.assessed.letters import agree_to_letters, withdraw_from_letters
 from serving.mentoring.lifecycle import LONGEST_NOTE, Decided, Step
 from serving.mentoring.reading import own_pairs
-from serving.sessions import Writing
+from serving.sessions import NumberInPath, Writing
 
 MINE = "/my-record"
 NO_PAIR = "There is no such mentorship of yours. 没有您的这一结对。"
@@ -28,7 +28,7 @@ def own_answer(
     request: Request,
     caller: TheCaller,
     writing: Writing,
-    mentorship_id: int,
+    mentorship_id: NumberInPath,
     version: Annotated[int, Form(ge=0, le=LARGEST_ID)],
     step: Annotated[Literal["agree", "refuse"], Form()],
     any_mentorship: Annotated[bool, Form()] = False,

@@ -8,10 +8,10 @@ from fastapi.responses import RedirectResponse, Response
 
 from features.errors import Refusal
 from features.histories.store import stored_profile
-from serving.access.caller import Caller, TheCaller, looked, needs
+from serving.access.caller import Caller, TheCaller, needs
 from serving.access.roles import Field, Permission
 from serving.answers.problems import Kind, Problem
-from serving.api.objections import NO_NUL, decided
+from serving.api.objections import NO_NUL, decided, looked_into
 from serving.decisions import help, objections, reruns
 from serving.decisions.held import Record, held_of
 from serving.decisions.objections import LONGEST, SHORTEST, Decided, Outcome
@@ -56,10 +56,9 @@ def objection_page(
 ) -> Response:
     """Show one objection: what is contested, both scores side by side, and the form for the decision."""
     row, profile = (
-        objections.objection_seen(database, caller.sight, objection_id),
+        looked_into(request, caller, database, objection_id),
         stored_profile(request.app.state.home),
     )
-    looked(request, caller, row.officer_id, found=True)
     return page(
         request,
         "objection.html",
@@ -95,7 +94,7 @@ def answer_help(request_id: Number, caller: TheCaller, writing: Writing, answer:
     """Write what was agreed with somebody who asked for help."""
     if not hears(caller):
         raise Problem(Kind.FORBIDDEN, "Requests for help are answered by wellness officers. 求助由健康护航专员答复。")
-    help.answer_help(writing, caller.actor, request_id, answer)
+    help.answer_help(writing, caller.actor, request_id, answer, own=caller.sight.officer_id)
     return RedirectResponse(f"{OBJECTIONS}#answered", status_code=303)
 
 

@@ -5,17 +5,21 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
+from sqlalchemy.orm import Session
 
-from features.histories.store import load_roster
+from features.histories.store import stored_profile
 from serving.access.caller import TheCaller, needs
 from serving.access.roles import Permission
+from serving.access.sight import Sight
 from serving.api.offers import LARGEST_ID, decided, made_by_hand
+from serving.mentoring.tables import Offer
 from serving.offers import life
 from serving.offers.life import Decided, Step
 from serving.offers.raising import KINDS
 from serving.pages.frame import Reader, page
 from serving.pages.mentoring import day_of
-from serving.sessions import Database, Writing
+from serving.scored.kept import unchanged_of
+from serving.sessions import Database, NumberInPath, Writing
 
 PLACE = "/offers"
 SHOWN = 60
@@ -39,9 +43,11 @@ def offers_page(
     request: Request, caller: TheCaller, database: Database, language: Reader, kind: str | None = None
 ) -> Response:
     """Show what is open, the first due first; what can be offered by hand; and the counts."""
-    found = life.offers_seen(database, caller.sight, status=("proposed", "accepted"), kind=kind or None)
-    found.sort(key=lambda row: (not life.may_decide(caller.sight, row), row.due_on, row.id))
-    profile = load_roster(request.app.state.home).profile
+    sight = caller.sight
+    found, counts = unchanged_of(request).value(
+        database, ("offers", kind, sight), lambda session: _told(session, sight, kind or None)
+    )
+    profile = stored_profile(request.app.state.home)
     by_hand = {
         key: action.label.get(language)
         for key, action in profile.actions.items()
@@ -51,16 +57,23 @@ def offers_page(
         request,
         "offers.html",
         language,
-        offers=[(row, life.may_decide(caller.sight, row)) for row in found[:SHOWN]],
+        offers=[(row, life.may_decide(sight, row)) for row in found[:SHOWN]],
         total=len(found),
         kind=kind or "",
-        counts=life.counted(database, caller.sight),
+        counts=counts,
         by_hand=by_hand,
         today=dt.date.today(),
         kinds=KIND_WORDS,
         states=STATE_WORDS,
         post=lambda key: profile.label(key, language),
     )
+
+
+def _told(session: Session, sight: Sight, kind: str | None) -> tuple[list[Offer], list[life.Counted]]:
+    """Open offers, the caller's own to decide first and the first due first; and how many are in each state."""
+    found = life.offers_seen(session, sight, status=("proposed", "accepted"), kind=kind)
+    found.sort(key=lambda row: (not life.may_decide(sight, row), row.due_on, row.id))
+    return found, life.counted(session, sight)
 
 
 @router.post(PLACE, dependencies=[needs(Permission.SEE_RECOMMENDATIONS)])
@@ -74,7 +87,7 @@ def offer_made(request: Request, caller: TheCaller, writing: Writing, officer_id
 def offer_decided(
     caller: TheCaller,
     writing: Writing,
-    offer_id: int,
+    offer_id: NumberInPath,
     version: Number,
     step: Annotated[Step, Form()],
     on: Key = "",
@@ -89,7 +102,7 @@ def offer_decided(
 def own_word(
     caller: TheCaller,
     writing: Writing,
-    offer_id: int,
+    offer_id: NumberInPath,
     version: Number,
     step: Annotated[Step, Form()],
 ) -> Response:

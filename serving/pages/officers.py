@@ -10,21 +10,24 @@ from sqlalchemy.orm import Session
 
 from features.months import month_end, month_of, parse_month
 from serving import charts
-from serving.access.caller import TheCaller, looked, needs
+from serving.access.caller import Caller, TheCaller, looked, needs, picture_looked
 from serving.access.roles import Permission
-from serving.access.sight import Sight
 from serving.answers.problems import Kind, Problem
 from serving.pages.frame import Reader, page
 from serving.pages.person_parts import parts
 from serving.persons.seen import number_of
 from serving.persons.timeline import LANES, MONTHS, lanes, timeline
+from serving.persons.whole import person_of
 from serving.scored import queries
+from serving.scored.kept import unchanged_of
 from serving.sessions import AsOf, Database
 from serving.words import say
 
 Size = Literal["wide", "narrow"]
 BARS = 8
 """So many reasons are drawn; the others are summed in one bar."""
+
+NOT_TOLD = dict.fromkeys(("value", "usual", "peers", "window"))
 
 router = APIRouter(prefix="/officers/{officer_id}", include_in_schema=False)
 
@@ -51,14 +54,12 @@ def officer_page(
     risk: str | None = None,
 ) -> Response:
     """Show a person: how sure, why, what now, who decides."""
-    sight = caller.sight
-    facts = queries.facts_of(database, sight, officer_id, as_of)
-    looked(request, caller, officer_id, found=facts is not None)
-    if facts is None:
+    person = person_of(unchanged_of(request), database, caller.sight, officer_id, as_of)
+    looked(request, caller, officer_id, found=person is not None)
+    if person is None:
         raise Problem(Kind.NOT_FOUND, "Nobody of this number has been scored. 没有此人的评分。")
-    found = queries.person_risks(database, sight, officer_id, facts.as_of)
-    found.sort(key=lambda each: each.batch.risk != risk)
-    offers = queries.offers_of(database, sight, facts.as_of, [officer_id]).get(officer_id, [])
+    facts, offers = person.facts, person.offers
+    found = sorted(person.risks, key=lambda each: each.batch.risk != risk)
     return page(
         request,
         "person.html",
@@ -74,6 +75,7 @@ def officer_page(
 
 @router.get("/risk.svg", dependencies=[needs(Permission.SEE_PERSON)])
 def risk_picture(
+    request: Request,
     officer_id: str,
     risk: str,
     caller: TheCaller,
@@ -83,7 +85,7 @@ def risk_picture(
     size: Size = "wide",
 ) -> Response:
     """Draw one risk over the scored months."""
-    view = _one(database, caller.sight, officer_id, risk, as_of)
+    view = _one(request, caller, database, officer_id, risk=risk, as_of=as_of)
     points = [
         charts.RiskPoint(
             as_of=batch.as_of,
@@ -99,6 +101,7 @@ def risk_picture(
 
 @router.get("/history.svg", dependencies=[needs(Permission.SEE_PERSON)])
 def history_picture(
+    request: Request,
     officer_id: str,
     risk: str,
     caller: TheCaller,
@@ -108,7 +111,8 @@ def history_picture(
     size: Size = "wide",
 ) -> Response:
     """Draw the measures behind the strongest reasons month by month."""
-    series = _series(_one(database, caller.sight, officer_id, risk, as_of), language)
+    view = _one(request, caller, database, officer_id, risk=risk, as_of=as_of)
+    series = _series(view, language)
     if not series:
         raise Problem(Kind.NOT_FOUND, "There is no history to draw.")
     return _picture(charts.history_chart(series, language, size))
@@ -126,6 +130,7 @@ def timeline_picture(
 ) -> Response:
     """Draw the rare events of a person."""
     facts = queries.facts_of(database, caller.sight, officer_id, as_of)
+    picture_looked(request, caller, database, officer_id, found=facts is not None)
     number = number_of(database, caller.sight, officer_id)
     month = month_of(facts.as_of) if facts else 0
     happened = timeline(request.app.state.home, number, month, sight=caller.sight) if facts else []
@@ -137,17 +142,19 @@ def timeline_picture(
     return _picture(charts.timeline_chart(points, order, (first, month_end(month)), size))
 
 
-def _one(database: Session, sight: Sight, officer_id: str, risk: str, as_of: Any) -> queries.PersonRisk:
-    facts = queries.facts_of(database, sight, officer_id, as_of)
-    found = queries.person_risks(database, sight, officer_id, facts.as_of) if facts else []
-    for each in found:
+def _one(
+    request: Request, caller: Caller, database: Session, officer_id: str, *, risk: str, as_of: Any
+) -> queries.PersonRisk:
+    person = person_of(unchanged_of(request), database, caller.sight, officer_id, as_of)
+    picture_looked(request, caller, database, officer_id, found=person is not None)
+    for each in person.risks if person else ():
         if each.batch.risk == risk:
             return each
     raise Problem(Kind.NOT_FOUND, "Nobody of this number has been scored for this risk and month.")
 
 
 def _picture(svg: bytes) -> Response:
-    return Response(svg, media_type="image/svg+xml", headers={"Cache-Control": "private, max-age=60"})
+    return Response(svg, media_type="image/svg+xml")
 
 
 def _told(view: queries.PersonRisk, language: str) -> dict[str, Any]:
@@ -155,14 +162,16 @@ def _told(view: queries.PersonRisk, language: str) -> dict[str, Any]:
     drawn = [reason for reason in view.reasons.strongest if queries.holds(reason)][:BARS]
     changes = [reason["contribution"] * view.points_per_unit for reason in drawn]
     total = (view.margin - view.batch.base_value) * view.points_per_unit
-    left = total - sum(changes)
-    widest = max((abs(change) for change in [*changes, left]), default=0.0) or 1.0
+    withheld = (view.reasons.withheld or 0.0) * view.points_per_unit
+    left = total - sum(changes) - withheld
+    widest = max((abs(change) for change in [*changes, left, withheld]), default=0.0) or 1.0
     return {
         "view": view,
         "bars": [
             _bar(_named(view, reason["measure"], language), reason[f"sentence_{language}"], change, widest)
             for reason, change in zip(drawn, changes, strict=True)
-        ],
+        ]
+        + ([_bar(say("reasons_withheld", language), "", withheld, widest)] if withheld else []),
         "rest": _bar("", "", left, widest),
         "rest_count": len(view.reasons.contributions) - len(drawn),
         "start": view.start,
@@ -180,6 +189,7 @@ def _all_reasons(view: queries.PersonRisk, language: str) -> list[dict[str, Any]
     """Every group with its numbers where they were kept, the strongest first."""
     known = {reason["measure"]: reason for reason in view.reasons.strongest}
     pairs = zip(view.reasons.groups, view.reasons.contributions, strict=True)
+    withheld = (view.reasons.withheld or 0.0) * view.points_per_unit
     return [
         {
             "label": _named(view, group, language),
@@ -187,7 +197,7 @@ def _all_reasons(view: queries.PersonRisk, language: str) -> list[dict[str, Any]
             **{name: known.get(group, {}).get(name) for name in ("value", "usual", "peers", "window")},
         }
         for group, contribution in sorted(pairs, key=lambda pair: -abs(pair[1]))
-    ]
+    ] + ([{"label": say("reasons_withheld", language), "points": withheld, **NOT_TOLD}] if withheld else [])
 
 
 def _named(view: queries.PersonRisk, group: str, language: str) -> str:

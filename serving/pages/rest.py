@@ -5,7 +5,7 @@ from itertools import groupby
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import APIRouter, BackgroundTasks, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.orm import Session
 
@@ -20,19 +20,28 @@ from serving.api.reviews import LARGEST_ID
 from serving.database import transaction
 from serving.decisions.publishing import published_of
 from serving.pages.frame import Language, Reader, page
-from serving.rest import lifecycle, reading
+from serving.rest import lifecycle, reading, solving
 from serving.rest.asking import LONGEST, PlanRequest, calendar_of
 from serving.rest.days import Blackout
 from serving.rest.lifecycle import Change, Decision
 from serving.rest.reading import ANY, Rest
 from serving.rest.tables import RestPlan
 from serving.scored import queries
-from serving.sessions import Database
+from serving.scored.kept import unchanged_of
+from serving.sessions import Database, NumberInPath
 from serving.words import say
 
-SHOWN, WAITING = 200, 20
-"""So many persons of the calendar, and of those who get nothing, stand on a page; a unit narrows it."""
-STATES = {"draft": "rest_draft", "confirmed": "rest_confirmed", "withdrawn": "rest_withdrawn"}
+SHOWN, WAITING, STAFFED = 60, 20, 40
+"""So many persons of the calendar, of those who get nothing, and units stand on a page; a unit narrows it."""
+AGAIN = "5"
+"""So many seconds until the page of a plan that is being solved looks again, by itself."""
+STATES = {
+    "solving": "rest_solving",
+    "failed": "rest_failed",
+    "draft": "rest_draft",
+    "confirmed": "rest_confirmed",
+    "withdrawn": "rest_withdrawn",
+}
 DONE = {"make": "rest_done_make", "solve": "rest_done_solve", "pin": "rest_done_pin", "move": "rest_done_move",
         "strike": "rest_done_strike", "release": "rest_done_release", "confirm": "rest_done_confirm",
         "withdraw": "rest_done_withdraw", "taken": "rest_done_taken", "declined": "rest_done_declined"}  # fmt: skip
@@ -69,6 +78,7 @@ def rest_plans_page(request: Request, database: Database, caller: TheCaller, lan
 def make(
     request: Request,
     caller: TheCaller,
+    after: BackgroundTasks,
     as_of: Key,
     quota: Number,
     weeks: Annotated[int, Form(ge=1, le=LONGEST)] = 8,
@@ -79,7 +89,7 @@ def make(
     closed_unit: Key = "",
     postpone: Annotated[bool, Form()] = False,
 ) -> Response:
-    """Make a plan and go to it; what was wrong about the request is said on the form."""
+    """Begin a plan and go to it, solved after the answer; what was wrong about the request is said on the form."""
     wanted = PlanRequest(
         as_of=month_end(parse_month(as_of[:7])),
         quota=quota,
@@ -88,7 +98,9 @@ def make(
         blackouts=_blackouts(closed_first, closed_last, closed_unit),
         rights_first=postpone,
     )
-    plan_id, _ = lifecycle.make_plan(request.app.state.engine, request.app.state.home, caller.actor, wanted)
+    state = request.app.state
+    plan_id, everyone = solving.begin(state.engine, state.home, caller.actor, wanted)
+    after.add_task(solving.finish, state.engine, state.home, state.underway, plan_id, everyone)
     return RedirectResponse(f"/rest/{plan_id}", status_code=303)
 
 
@@ -112,10 +124,11 @@ def _day(text: str, field: str) -> dt.date:
 @router.get("/{plan_id}", dependencies=[needs(Permission.SEE_REST_PLANS)])
 def rest_plan_page(
     request: Request,
-    plan_id: int,
+    plan_id: NumberInPath,
     database: Database,
     caller: TheCaller,
     language: Reader,
+    after: BackgroundTasks,
     unit: str = "",
     officer: str = "",
     kind: str = "",
@@ -125,7 +138,15 @@ def rest_plan_page(
     plan = reading.plan_of(database, caller.sight, plan_id)
     if plan is None:
         raise Problem(Kind.NOT_FOUND, NO_PLAN)
-    rests = reading.rests_of(database, caller.sight, plan)
+    if plan.state in (solving.SOLVING, solving.FAILED):
+        return _waiting(request, plan, language, after)
+    sight, kept, mark = caller.sight, unchanged_of(request), (plan.id, plan.version, plan.state, caller.sight)
+    rests = kept.value(database, ("rests", *mark), lambda session: reading.rests_of(session, sight, plan))
+    told = kept.value(
+        database,
+        ("rest plan", *mark, unit),
+        lambda session: {**_calendar(plan, rests, unit), **_around(session, sight, plan, unit)},
+    )
     return page(
         request,
         "rest_plan.html",
@@ -139,9 +160,18 @@ def rest_plan_page(
         chosen=_chosen(database, caller.sight, plan, rests, (officer, kind)),
         label=_labels(plan, language),
         why=_why(request, language),
-        **_calendar(plan, rests, unit),
-        **_around(database, caller.sight, plan, unit),
+        **told,
     )
+
+
+def _waiting(request: Request, plan: RestPlan, language: Reader, after: BackgroundTasks) -> Response:
+    """A plan that is being solved, or why it was not; where a killed server left it, it is begun again."""
+    state = request.app.state
+    answer = page(request, "rest_waiting.html", language, plan=plan, states=STATES, again=AGAIN)
+    if plan.state == solving.SOLVING:
+        after.add_task(solving.finish, state.engine, state.home, state.underway, plan.id)
+        answer.headers["Refresh"] = AGAIN
+    return answer
 
 
 def _calendar(plan: RestPlan, rests: list[Rest], unit: str) -> dict[str, Any]:
@@ -163,8 +193,10 @@ def _around(database: Session, sight: Sight, plan: RestPlan, unit: str) -> dict[
     staffing = reading.staffing_of(database, sight, plan)
     waiting, count = reading.waiting_of(database, sight, plan, limit=WAITING)
     by_unit = groupby(staffing, key=lambda one: one.unit)
+    units = [(name, list(row)) for name, row in by_unit if not unit or name == unit]
     return {
-        "staffing": [(name, list(row)) for name, row in by_unit if not unit or name == unit],
+        "staffing": units[: None if unit else STAFFED],
+        "staffed": len(units),
         "waiting": waiting,
         "waiting_count": count,
         "left_out": reading.left_out(database, sight, plan),
@@ -177,7 +209,7 @@ def _around(database: Session, sight: Sight, plan: RestPlan, unit: str) -> dict[
 @router.post("/{plan_id}", dependencies=[needs(Permission.DECIDE_REST_PLANS)])
 def decide(
     request: Request,
-    plan_id: int,
+    plan_id: NumberInPath,
     caller: TheCaller,
     version: Number,
     decision: Key,

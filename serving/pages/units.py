@@ -1,15 +1,19 @@
 """A unit's page: first whether its roster is the cause, with what carries it and what can be changed; then people."""
 
+import datetime as dt
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from sqlalchemy.orm import Session
 
-from serving.access.caller import TheCaller, needs
+from serving.access.caller import TheCaller, looked, needs
 from serving.access.roles import Permission
+from serving.access.sight import Sight
 from serving.answers.problems import Kind, Problem
 from serving.pages.frame import Reader, page
 from serving.scored import queries, units
+from serving.scored.kept import unchanged_of
 from serving.sessions import AsOf, Database
 from serving.tables import Batch, UnitShareRow
 from serving.words import joined, percent, say
@@ -25,32 +29,48 @@ def unit_page(
 ) -> Response:
     """Show a unit of a list: the roster before the persons."""
     sight = caller.sight
-    batch = queries.batch_of(database, sight, risk, as_of)
-    members = units.people(database, sight, batch, unit) if batch else []
-    unranked = queries.unranked(database, sight, batch, unit=unit) if batch else []
-    if batch is None or not (members or unranked):
-        raise Problem(
-            Kind.NOT_FOUND, "There is nobody of this unit on a list of this risk and month. 没有这一单位的名单。"
+    asked = ("unit", risk, unit, as_of, sight)
+    try:
+        told = unchanged_of(request).value(
+            database, asked, lambda session: _told(session, sight, risk, unit, as_of=as_of)
         )
-    share = units.unit_share(database, sight, batch, unit)
-    splits = {entry.score.officer_id: units.parts_of(entry.score, batch.base_value) for entry in members}
+    except Problem:
+        looked(request, caller, f"unit {unit}", found=False)
+        raise
+    looked(request, caller, f"unit {unit}", found=True)
+    batch, share = told["batch"], told["share"]
     return page(
         request,
         "unit.html",
         language,
-        batch=batch,
         unit=unit,
-        months=queries.months_scored(database, sight, risk),
-        members=members,
-        unranked=unranked,
-        means=units.means(database, sight, batch, unit),
-        share=share,
         verdict=share.verdict if share else "",
         carried=_carried(batch, share, language),
         named=_named(batch, share, language),
-        splits=splits,
-        split_scale=max((split.reach for split in splits.values() if split), default=0.0),
+        **told,
     )
+
+
+def _told(session: Session, sight: Sight, risk: str, unit: str, *, as_of: dt.date | None) -> dict[str, Any]:
+    """All that stands in the store of a unit, as far as the caller sees it."""
+    batch = queries.batch_of(session, sight, risk, as_of)
+    members = units.people(session, sight, batch, unit) if batch else []
+    unranked = queries.unranked(session, sight, batch, unit=unit) if batch else []
+    if batch is None or not (members or unranked):
+        raise Problem(
+            Kind.NOT_FOUND, "There is nobody of this unit on a list of this risk and month. 没有这一单位的名单。"
+        )
+    splits = {entry.score.officer_id: units.parts_of(entry.score, batch.base_value) for entry in members}
+    return {
+        "batch": batch,
+        "months": queries.months_scored(session, sight, risk),
+        "members": members,
+        "unranked": unranked,
+        "means": units.means(session, sight, batch, unit),
+        "share": units.unit_share(session, sight, batch, unit),
+        "splits": splits,
+        "split_scale": max((split.reach for split in splits.values() if split), default=0.0),
+    }
 
 
 def _carried(batch: Batch, share: UnitShareRow | None, language: str) -> list[dict[str, Any]]:

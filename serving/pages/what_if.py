@@ -1,8 +1,8 @@
 """What if, as a page: the levers of a person's roster with their bounds, and the score with some of them pulled."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
 from serving.access.caller import TheCaller, needs
@@ -29,20 +29,24 @@ def what_if_page(
     return _shown(request, language, officer_id, asked, less={})
 
 
+async def _pulled(request: Request) -> dict[str, float]:
+    """How much less of each lever, as the form says; what is computed of it is no business of the event loop."""
+    form = await request.form()
+    pulls = {key.removeprefix("less-"): str(value) for key, value in form.items() if key.startswith("less-")}
+    return {lever: _amount(f"less-{lever}", text) for lever, text in pulls.items()}
+
+
 @router.post("", dependencies=[needs(Permission.ASK_WHAT_IF)])
-async def what_if_answer(
+def what_if_answer(
     request: Request,
     caller: TheCaller,
     database: Database,
     language: Reader,
     officer_id: str,
     as_of: AsOf,
+    less: Annotated[dict[str, float], Depends(_pulled)],
 ) -> Response:
     """Show the scores with these levers pulled."""
-    form = await request.form()
-    less = {
-        key.removeprefix("less-"): _amount(key, str(value)) for key, value in form.items() if key.startswith("less-")
-    }
     asked = asked_of(request, database, caller, officer_id, as_of, risk=None, less=less)
     return _shown(request, language, officer_id, asked, less=less)
 
@@ -58,7 +62,7 @@ def _amount(lever: str, text: str) -> float:
 
 
 def _shown(request: Request, language: str, officer_id: str, asked: Asked, *, less: dict[str, float]) -> Response:
-    profile = asked.case.profile
+    profile = asked.profile
     rooms: list[dict[str, Any]] = []
     for room in asked.rooms:
         unit = profile.measures[room.lever].unit

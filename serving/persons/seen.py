@@ -9,11 +9,14 @@ from sqlalchemy.orm import Session
 
 from serving.access.roles import Field
 from serving.access.sight import PSEUDONYM, Sight
+from serving.scored.kept import Newest
 from serving.tables import Batch, Facts, ProfileRow, Score
 
 PARTS_OF_SCORE = ("probability", "low", "high", "rank", "evidence", "previous_rank", "part_post", "part_unit",
                   "part_person")  # fmt: skip
 
+_pseudonyms: Newest[dict[str, str]] = Newest(2)
+"""This home's salt -> pseudonym -> number: what a pseudonym stands for never changes."""
 _health: dict[str, frozenset[str]] = {}
 """Digest of a profile -> the groups of reasons that draw on health data; a digest's content never changes."""
 
@@ -60,6 +63,8 @@ class Why:
     contributions: tuple[float, ...]
     strongest: list[dict[str, Any]]
     history: dict[str, Any]
+    withheld: float | None = None
+    """Log-odds of all health reasons together, where consent was withdrawn: none of them is told by itself."""
 
 
 def seen(sight: Sight, purpose: str, score: Score) -> Seen:
@@ -95,8 +100,17 @@ def number_of(session: Session, sight: Sight, asked: str) -> str:
         return asked
     if not asked.startswith(PSEUDONYM):
         return ""
-    numbers = session.scalars(select(Facts.officer_id).distinct())
-    return next((number for number in numbers if sight.pseudonym(number) == asked), "")
+    return _number_behind(session, sight, asked)
+
+
+def _number_behind(session: Session, sight: Sight, asked: str) -> str:
+    """The number of a pseudonym of this home; all are looked through once, and again for one that is not known."""
+    known = _pseudonyms.of(sight.salt, dict)
+    if asked not in known:
+        found = {sight.pseudonym(number): number for number in session.scalars(select(Facts.officer_id).distinct())}
+        known.update(found)
+        return found.get(asked, "")
+    return known[asked]
 
 
 def hidden_groups(session: Session, sight: Sight, batch: Batch) -> frozenset[str]:
@@ -122,8 +136,8 @@ def shown_reasons(strongest: list[dict[str, Any]], hidden: frozenset[str]) -> li
     return [reason for reason in strongest if reason["measure"] not in hidden]
 
 
-def why(batch: Batch, reasons: Any, hidden: frozenset[str]) -> Why:
-    """Return stored reasons without hidden groups."""
+def why(batch: Batch, reasons: Any, hidden: frozenset[str], withheld: float | None = None) -> Why:
+    """Return stored reasons without hidden groups; ``withheld``: what some of these sum to, where it may be told."""
     pairs = zip(batch.groups, reasons.contributions, strict=True)
     kept = [(group, push) for group, push in pairs if group not in hidden]
     return Why(
@@ -131,6 +145,7 @@ def why(batch: Batch, reasons: Any, hidden: frozenset[str]) -> Why:
         contributions=tuple(push for _, push in kept),
         strongest=shown_reasons(reasons.strongest, hidden),
         history={group: values for group, values in reasons.history.items() if group not in hidden},
+        withheld=withheld,
     )
 
 

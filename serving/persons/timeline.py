@@ -14,13 +14,13 @@ import numpy as np
 from features.asknown import lifetimes
 from features.errors import Refusal
 from features.histories.bases import load_bases
-from features.histories.store import load_officer
 from features.histories.tables import Events, Histories
 from features.months import first_day, last_day
 from features.profile import Profile
 from features.profile_rows import Measure
 from serving.access.roles import Field
 from serving.access.sight import Sight
+from serving.persons.own_histories import own_histories
 
 MONTHS = 24
 RARE = ("wellbeing", "honour", "action")
@@ -52,7 +52,7 @@ def timeline(home: Path, number: str, as_of: int, *, sight: Sight) -> list[Happe
     if sight.pseudonymous or not any(Field.HISTORY in sight.fields(purpose) for purpose in sight.purposes):
         return []
     try:
-        given, _ = load_officer(home, number)
+        given, _ = own_histories(home, number)
     except Refusal:  # no histories at this home, or not of this person any more
         return []
     health = Field.HEALTH in sight.fields("wellness") and _covered(home, given, number, as_of)

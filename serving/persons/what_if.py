@@ -4,22 +4,21 @@ Events are changed; the histories then go through the one feature path and the c
 unit stay as they were: of those who count for the person's features only what counts is read.
 """
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from features.asknown import NEVER, lifetimes
 from features.cohort import standing
 from features.engine import FeatureRows, feature_rows
 from features.errors import Refusal
-from features.histories.store import load_roster, load_some
+from features.histories.store import load_some
 from features.histories.tables import Events, Histories
-from features.months import first_day, last_day, month_text
-from features.profile import Profile
+from features.months import first_day
+from serving.persons.levers import Room, levers_of, live, rooms_of
+from serving.persons.own_histories import stored_roster
 from training.models.risk_model import RiskModel
 
 PEERS_MONTHS = 12
@@ -28,22 +27,6 @@ MOST_PEERS = 1500
 """In a larger post so many peers stand for all, drawn the same way every time; the own unit is always whole."""
 
 Mask = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Room:
-    """How far a lever can be pulled: the person's amount in the last months, and how much less the roster allows.
-
-    ``floor`` is the low end of the post, ``carry`` what colleagues of unit and post can take over (None: nobody has
-    to). ``whole``: it is counted one by one.
-    """
-
-    lever: str
-    now: float
-    floor: float
-    carry: float | None
-    less: float
-    whole: bool
 
 
 @dataclass(frozen=True)
@@ -57,37 +40,31 @@ class Score:
 
 @dataclass(frozen=True)
 class WhatIf:
-    """A person at a month, with everybody who counts for the features: ask for ``rooms``, then for ``scores``."""
+    """A person at a month, with everybody who counts for the features: ask for ``rooms``, then for ``scores``.
+
+    ``told`` are the rooms by the whole force; without them they are those by the histories given.
+    """
 
     given: Histories
     officer: int
     as_of: int
-
-    @property
-    def profile(self) -> Profile:
-        """What the measures mean."""
-        return self.given.profile
+    told: Sequence[Room] | None = None
 
     def rooms(self) -> list[Room]:
         """Return for each lever of the profile how far the roster allows to pull it."""
-        post, unit = self._where()
-        found = []
-        for key in self.profile.settings.what_if.levers:
-            rows, value = _live(self.given, key, self.as_of)
-            owner = self.given.events.officer[rows]
-            sums = np.bincount(owner, weights=value, minlength=len(self.given.officers)).astype(np.float64)
-            whole = bool((value[owner == self.officer] == 1).all())
-            found.append(_room(self.profile, key, sums, me=self.officer, peers=post, near=post & unit, whole=whole))
-        return found
+        return list(self.told) if self.told is not None else levers_of(self.given, self.as_of).rooms(self.officer)
 
     def scores(self, model: RiskModel, less: Mapping[str, float]) -> tuple[Score, Score]:
         """Return the model's score of the histories as they are, and with so much less of each lever.
 
         A Refusal names a lever that is unknown, or that the roster does not allow to pull so far.
         """
-        _check({room.lever: room for room in self.rooms()}, less)
+        check_pulls(self.rooms(), less)
+        now = self._scored(model, self.given)
+        if not any(less.values()):
+            return now, now
         changed = replace(self.given, events=eased(self.given, self.officer, less, as_of=self.as_of))
-        return self._scored(model, self.given), self._scored(model, changed)
+        return now, self._scored(model, changed)
 
     def _scored(self, model: RiskModel, given: Histories) -> Score:
         rows = feature_rows(given, [self.as_of], names=model.names)
@@ -95,25 +72,32 @@ class WhatIf:
         scores = model.score(mine)
         return Score(float(scores.probability[0]), float(scores.low[0]), float(scores.high[0]))
 
-    def _where(self) -> tuple[Mask, Mask]:
-        where = standing(self.given, self.as_of)
-        return where.post == where.post[self.officer], where.unit == where.unit[self.officer]
-
 
 def what_if(home: Path, officer_id: str, as_of: int) -> WhatIf:
     """Return a person's case at a month, with all of the own records and a year of those who count as peers or unit.
 
     A Refusal for someone who had no post then.
     """
-    roster = load_roster(home)
+    told, roster = rooms_of(home, officer_id, as_of), stored_roster(home)
     places = np.flatnonzero(roster.officers == officer_id)
-    where = standing(roster, as_of)
-    if not len(places) or where.post[places[0]] < 0:
-        raise Refusal(f"'{officer_id}' has no post in {month_text(as_of)}.")
     names = roster.officers[_around(roster, int(places[0]), as_of)]
     since = int(first_day(as_of - PEERS_MONTHS))
     given = load_some(home, names, since=since, whole=[officer_id]).until(as_of)
-    return WhatIf(given, int(np.flatnonzero(given.officers == officer_id)[0]), as_of)
+    return WhatIf(given, int(np.flatnonzero(given.officers == officer_id)[0]), as_of, told)
+
+
+def check_pulls(told: Sequence[Room], less: Mapping[str, float]) -> None:
+    """Raise a Refusal that names each lever that is unknown, or that the roster does not allow to pull so far."""
+    rooms, problems = {room.lever: room for room in told}, []
+    for key, amount in less.items():
+        if key not in rooms:
+            problems.append(f"{key}: no lever; there are {', '.join(rooms)}")
+        elif not 0 <= amount <= rooms[key].less:
+            problems.append(f"{key}: the roster allows 0 to {rooms[key].less:g} less, not {amount:g}")
+        elif rooms[key].whole and not float(amount).is_integer():
+            problems.append(f"{key}: a whole number")
+    if problems:
+        raise Refusal("These levers can't be pulled so:", problems)
 
 
 def eased(given: Histories, officer: int, less: Mapping[str, float], *, as_of: int) -> Events:
@@ -147,16 +131,6 @@ def _around(roster: Histories, me: int, as_of: int) -> Mask:
     return found
 
 
-def _live(given: Histories, measure: str, as_of: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """The rows of a measure that stand and occurred in the last months, with their values."""
-    events, life = given.events, lifetimes(given.events)
-    since = int(first_day(as_of - given.profile.settings.what_if.months + 1))
-    late = (events.occurred >= since) & (events.occurred <= int(last_day(as_of)))
-    mine = events.measure == given.profile.measure_number[measure]
-    rows = np.flatnonzero(mine & late & (life.died == NEVER))
-    return rows, life.value[rows]
-
-
 def _ease(
     given: Histories,
     officer: int,
@@ -168,7 +142,7 @@ def _ease(
     value: npt.NDArray[np.float64],
 ) -> None:
     """Mark the rows that go, or write smaller values, for one measure."""
-    rows, amounts = _live(given, measure, as_of)
+    rows, amounts = live(given, measure, as_of)
     own = given.events.officer[rows] == officer
     rows, amounts = rows[own], amounts[own]
     total = float(amounts.sum())
@@ -180,29 +154,3 @@ def _ease(
         gone[order[np.linspace(0, len(order) - 1, count).round().astype(np.int64)]] = True
     else:
         value[rows] = amounts * max(0.0, 1.0 - amount / total)
-
-
-def _room(
-    profile: Profile, key: str, amounts: npt.NDArray[np.float64], *, me: int, peers: Mask, near: Mask, whole: bool
-) -> Room:
-    rules, now = profile.settings.what_if, float(amounts[me])
-    floor = float(np.percentile(amounts[peers], rules.floor_percent))
-    colleagues = near.copy()
-    colleagues[me] = False
-    carry = float(amounts[colleagues].sum()) * rules.carry_percent / 100 if rules.levers[key].carried else None
-    less = max(0.0, now - floor if carry is None else min(now - floor, carry))
-    step = 1 if whole else 10
-    return Room(key, now, floor, carry, math.floor(less * step + 1e-9) / step, whole)
-
-
-def _check(rooms: Mapping[str, Room], less: Mapping[str, float]) -> None:
-    problems = []
-    for key, amount in less.items():
-        if key not in rooms:
-            problems.append(f"{key}: no lever; there are {', '.join(rooms)}")
-        elif not 0 <= amount <= rooms[key].less:
-            problems.append(f"{key}: the roster allows 0 to {rooms[key].less:g} less, not {amount:g}")
-        elif rooms[key].whole and not float(amount).is_integer():
-            problems.append(f"{key}: a whole number")
-    if problems:
-        raise Refusal("These levers can't be pulled so:", problems)

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from features.histories.store import stored_profile
 from serving.access.audit import Actor, record
+from serving.access.repeated import ANEW, Asked
 from serving.answers.problems import Kind, Problem
 from serving.database import transaction
 from serving.rest.asking import PlanRequest, asked, asked_again, calendar_of
@@ -62,43 +63,64 @@ class Change:
     reason: str = ""
 
 
-def make_plan(engine: Engine, home: Path, actor: Actor, request: PlanRequest) -> tuple[int, Outcome]:
+def make_plan(
+    engine: Engine, home: Path, actor: Actor, request: PlanRequest, *, once: Asked = ANEW
+) -> tuple[int, Outcome]:
     """Make, solve and store a plan; return its number and what came of it (a plan, or a conflict in words).
 
-    A Refusal says what is missing: histories, a list of the month, kinds of rest.
+    A Refusal says what is missing: histories, a list of the month, kinds of rest. What the same key made meanwhile
+    comes back instead of a second plan.
     """
     everyone, width = asked(engine, home, request), stored_profile(home).settings.policy.randomised_band
     found = outcome(with_lots(engine, actor, request, asked=everyone, width=width))
     with transaction(engine) as session:
-        plan = new_plan(session, actor.name, request, found)
-        told = {
-            "as_of": str(request.as_of),
-            "quota": plan.quota,
-            "weeks": plan.weeks,
-            "possible": found.conflict is None,
-        }
-        _decided(session, actor, plan, Change(plan.id, 0, Decision.PIN), did="make")
-        record(session, actor, "rest plan made", f"rest plan {plan.id}", **told)
-        return plan.id, found
+
+        def store() -> int:
+            plan = new_plan(session, actor.name, request, found)
+            decided_first(session, actor, plan)
+            return plan.id
+
+        return once.number(session, store), found
 
 
-def solve_again(engine: Engine, actor: Actor, plan_id: int, version: int, *, rights_first: bool = False) -> Outcome:
+def decided_first(session: Session, actor: Actor, plan: RestPlan) -> None:
+    """Write that a plan was made, and its audit row."""
+    told = {
+        "as_of": str(plan.as_of),
+        "quota": plan.quota,
+        "weeks": plan.weeks,
+        "possible": plan.conflict is None,
+    }
+    _decided(session, actor, plan, Change(plan.id, 0, Decision.PIN), did="make")
+    record(session, actor, "rest plan made", f"rest plan {plan.id}", **told)
+
+
+def solve_again(
+    engine: Engine, actor: Actor, plan_id: int, version: int, *, rights_first: bool = False, once: Asked = ANEW
+) -> Outcome:
     """Solve a draft with what persons pinned and struck; return what came of it.
 
     ``rights_first``: rights that can't be held are postponed instead of making the plan impossible. Raises a Problem
     where the plan is no draft, or was changed since ``version``; then nothing is written.
     """
     with transaction(engine, writes=False) as session:
+        if session.scalar(select(RestPlan.state).where(RestPlan.id == plan_id)) not in (None, "draft"):
+            raise _missed(session, plan_id, ("draft",))
         plan, again = asked_again(session, plan_id, rights_first=rights_first)
-        if plan.version != version or plan.state != "draft":
+        if plan.version != version:
             raise _missed(session, plan_id, ("draft",))
     found = outcome(again)
     with transaction(engine) as session:
-        plan = _raised(session, plan_id, version, ("draft",))
-        store_outcome(session, plan, found)
-        _decided(session, actor, plan, Change(plan_id, version, Decision.PIN), did="solve")
-        told = {"version": plan.version, "possible": found.conflict is None, "postponed": len(found.postponed)}
-        record(session, actor, "rest plan solved", f"rest plan {plan_id}", **told)
+
+        def store() -> int:
+            plan = _raised(session, plan_id, version, ("draft",))
+            store_outcome(session, plan, found)
+            _decided(session, actor, plan, Change(plan_id, version, Decision.PIN), did="solve")
+            told = {"version": plan.version, "possible": found.conflict is None, "postponed": len(found.postponed)}
+            record(session, actor, "rest plan solved", f"rest plan {plan_id}", **told)
+            return plan_id
+
+        once.number(session, store)
     return found
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from serving.rest.asking import PlanRequest, staff_as_json
+from serving.rest.asking import Asked, PlanRequest, staff_as_json
 from serving.rest.outcome import Outcome, Staffed, days_of, names, staffed
 from serving.rest.tables import RestEntry, RestPlan, RestStaffing, RestWish
 
@@ -17,31 +17,49 @@ CHUNK = 2_000
 
 def new_plan(session: Session, by: str, request: PlanRequest, found: Outcome) -> RestPlan:
     """Store a plan with its wishes, entries and staffing, and return it."""
-    asked = found.asked
+    plan = begun_plan(session, by, request, found.asked, state="draft")
+    keep_solved(session, plan, found)
+    return plan
+
+
+def begun_plan(session: Session, by: str, request: PlanRequest, asked: Asked, *, state: str) -> RestPlan:
+    """Store what a plan is asked for and return it; wishes, entries and staffing come with ``keep_solved``."""
     plan = RestPlan(
         as_of=request.as_of,
         first_monday=asked.calendar.first_monday,
         weeks=asked.calendar.weeks,
-        quota=asked.quota,
-        places={kind.key: kind.places for kind in asked.kinds if kind.places is not None},
         slack=asked.slack,
         blackouts=[{"first": str(one.first), "last": str(one.last), "unit": one.unit} for one in request.blackouts],
-        state="draft",
+        state=state,
         version=1,
         pending=False,
         made_by=by,
         made_at=dt.datetime.now(dt.UTC),
-        kinds=[kind.as_json() for kind in asked.kinds],
-        posts={key: dict(label) for key, label in asked.posts.items()},
         solved=None,
         conflict=None,
-        staff=staff_as_json(asked.staff),
+        **_of_the_force(asked),
     )
     session.add(plan)
     session.flush()
+    return plan
+
+
+def keep_solved(session: Session, plan: RestPlan, found: Outcome) -> None:
+    """Store what came of a plan for the first time, with the force as it was when it was solved."""
+    for name, value in _of_the_force(found.asked).items():
+        setattr(plan, name, value)
     _in_chunks(session, RestWish, _wishes(plan.id, found))
     store_outcome(session, plan, found)
-    return plan
+
+
+def _of_the_force(asked: Asked) -> dict[str, Any]:
+    return {
+        "quota": asked.quota,
+        "places": {kind.key: kind.places for kind in asked.kinds if kind.places is not None},
+        "kinds": [kind.as_json() for kind in asked.kinds],
+        "posts": {key: dict(label) for key, label in asked.posts.items()},
+        "staff": staff_as_json(asked.staff),
+    }
 
 
 def store_outcome(session: Session, plan: RestPlan, found: Outcome) -> None:

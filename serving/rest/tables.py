@@ -26,7 +26,7 @@ class RestPlan(Table):
     blackouts: Mapped[list[Any]]
     """Closed for this plan: first, last, unit (or null for all)."""
     state: Mapped[str] = mapped_column(String(20))
-    """draft, confirmed or withdrawn."""
+    """solving, failed, draft, confirmed or withdrawn."""
     version: Mapped[int]
     """Counts the changes: who changes it must have seen the present one."""
     pending: Mapped[bool]

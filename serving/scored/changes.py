@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from serving.access.sight import Sight
-from serving.decisions.standing import corrected, standing_score
+from serving.decisions.standing import corrected, standing_score, without_basis
 from serving.persons.seen import Seen, hidden_groups, seen
 from serving.scored.queries import holds, points_per_unit
 from serving.tables import Batch, Reasons, Score
@@ -112,6 +112,7 @@ class _Pair:
         self.sight, self.batch, self.before = sight, batch, before
         self.hidden = hidden_groups(session, sight, batch) | hidden_groups(session, sight, before)
         self.anew = corrected(session, batch, names).keys() | corrected(session, before, names).keys()
+        self.anew |= without_basis(session, names)  # of whom no change may tell which health reason did it
         self.now, self.then = (_rows(session, sight, each, names) for each in (batch, before))
 
     def moved(self, name: str) -> Moved:

@@ -74,7 +74,8 @@ def as_xlsx(title: str, heading: Sequence[str], rows: Iterable[Sequence[Cell]]) 
 def _row(batch: Batch, entry: Entry, flag: Flag | None, language: str) -> dict[str, Cell]:
     score = entry.score
     post: dict[str, Any] = batch.labels["posts"].get(score.post or "", {})
-    reasons = [reason[f"sentence_{language}"] for reason in entry.strongest if holds(reason)]
+    reasons = [reason[f"sentence_{language}"] for reason in entry.strongest if holds(reason)][:3]
+    reasons += [say("reasons_withheld", language)] if entry.withheld else []
     return {
         "export_rank": score.rank,
         "export_previous": score.previous_rank,
@@ -87,7 +88,7 @@ def _row(batch: Batch, entry: Entry, flag: Flag | None, language: str) -> dict[s
         "export_corrected_on": str(entry.correction.on) if entry.correction else None,
         "export_corrected_risk": round(entry.correction.probability, 4) if entry.correction else None,
         "export_status": say(STATUS_WORDS[flag.status], language) if flag else "",
-        "export_reasons": joined(reasons[:3], language),
+        "export_reasons": joined(reasons, language),
         "export_offers": joined([offer.label[language] for offer in entry.offers], language),
     }
 

@@ -37,7 +37,10 @@ from serving.persons.seen import (
     why,
 )
 from serving.scored.kept import Kept
+from serving.scored.lists import WELLNESS
+from serving.scored.withheld import untold, withheld_sums
 from serving.tables import Batch, Facts, Reasons, RecommendationRow, Score
+from serving.words import same
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,10 @@ class Entry:
     """Probability per log-odds: turns contributions into points that add up."""
     flag: Flag | None = None
     correction: Correction | None = None
+    anew: bool = False
+    """Some score of the person was computed anew since the list was made."""
+    withheld: float | None = None
+    """Log-odds of the health reasons that are not told, where the person withdrew consent."""
 
     @property
     def shown(self) -> list[dict[str, Any]]:
@@ -160,16 +167,23 @@ def entries(
     flags = flags_seen(session, sight, batch, numbers)
     hidden, anew = hidden_groups(session, sight, batch), corrected(session, batch, numbers)
     before, since = corrections(session, batch, numbers)
+    untold_sums = withheld_sums(session, sight, batch, numbers, anew)
+    health = health_groups(session, batch) if untold_sums else frozenset()
     return [
         Entry(
             score=seen(sight, batch.purpose, _listed_score(score, anew, before=before, since=since)),
-            strongest=shown_reasons(standing_strongest(strongest, anew.get(score.officer_id)), hidden),
+            strongest=shown_reasons(
+                standing_strongest(strongest, anew.get(score.officer_id)),
+                hidden | health if score.officer_id in untold_sums else hidden,
+            ),
             offers=offers.get(score.officer_id, []),
             points_per_unit=points_per_unit(
                 batch.base_value, standing_score(score, anew.get(score.officer_id)).probability
             ),
             flag=flags.get(score.officer_id),
             correction=since.get(score.officer_id),
+            anew=score.officer_id in anew,
+            withheld=untold_sums.get(score.officer_id),
         )
         for score, strongest in found
     ]
@@ -350,7 +364,9 @@ def _offers(
     statement = select(table).where(table.as_of == as_of, table.officer_id.in_(numbers), within)
     statement = statement.where(table.purpose.in_(purposes)).order_by(table.officer_id, table.position)
     offers: dict[str, dict[str, RecommendationRow]] = {}
-    for row in session.scalars(statement):
+    rows = session.scalars(statement).all()
+    gone = {officer for officer, _ in untold(session, [(row.officer_id, as_of) for row in rows])}
+    for row in (_untold(row) if row.officer_id in gone and row.purpose == WELLNESS else row for row in rows):
         own = offers.setdefault(row.officer_id, {})
         own[row.action] = _joined(own[row.action], row) if row.action in own else row
     return {number: list(own.values()) for number, own in offers.items()}
@@ -358,9 +374,18 @@ def _offers(
 
 def _joined(one: RecommendationRow, other: RecommendationRow) -> RecommendationRow:
     """One offer for both purposes, with both reasons; never written back."""
-    values = {column.key: getattr(one, column.key) for column in RecommendationRow.__table__.columns}
     reason = {"zh": one.reason["zh"] + other.reason["zh"], "en": f"{one.reason['en']} {other.reason['en']}"}
-    return RecommendationRow(**values | {"reason": reason, "by_right": one.by_right or other.by_right})
+    return _changed(one, {"reason": reason, "by_right": one.by_right or other.by_right})
+
+
+def _untold(row: RecommendationRow) -> RecommendationRow:
+    """An offer without the reason, which may name what consent was withdrawn for; never written back."""
+    return _changed(row, {"reason": same("offer_reason_withheld")})
+
+
+def _changed(row: RecommendationRow, changed: dict[str, Any]) -> RecommendationRow:
+    values = {column.key: getattr(row, column.key) for column in RecommendationRow.__table__.columns}
+    return RecommendationRow(**values | changed)
 
 
 def _within(session: Session, sight: Sight, batch: Batch) -> set[str]:
@@ -374,12 +399,14 @@ def _person_risk(session: Session, sight: Sight, batch: Batch, score: Score, rea
     before, since = corrections(session, batch, [who])
     reasons = standing_reasons(reasons, anew, health_groups(session, batch) if anew else frozenset())
     published = _listed_score(score, {}, before=before, since=since) if who in since else None
+    withheld = withheld_sums(session, sight, batch, [who], {who: anew} if anew else {}).get(who)
+    hidden = hidden_groups(session, sight, batch) if withheld is None else health_groups(session, batch)
     return PersonRisk(
         batch=batch,
         score=seen(sight, batch.purpose, standing_score(score, anew)),
         correction=since.get(who),
         published=seen(sight, batch.purpose, published) if published else None,
-        reasons=why(batch, reasons, hidden_groups(session, sight, batch)),
+        reasons=why(batch, reasons, hidden, withheld),
         margin=float(batch.base_value + sum(reasons.contributions)),
         trend=_trend(session, sight, score.officer_id, batch),
         next_officer=_next(session, sight, batch, score),

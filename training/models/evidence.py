@@ -23,6 +23,8 @@ RARE = 0.003
 LEAST_OUTSIDE = 0.01
 """Inputs with less than so much of the model's gain, all outside, are let through."""
 FEWEST_OF_A_POST = 10
+FEW_ROWS = 64
+"""Up to so many rows all inputs are added in one call."""
 
 
 @dataclass(frozen=True)
@@ -95,10 +97,13 @@ def outside_share(values: Floats, lowest: Sequence[float], highest: Sequence[flo
 
 def _weighed(which: npt.NDArray[np.bool_], gain: Sequence[float]) -> Array:
     """The gain of the chosen inputs, added input by input: so that a row alone adds up to the same bits."""
-    total = np.zeros(len(which))
-    for column, share in zip(which.T, gain, strict=True):
-        total += column * share
-    return np.round(total, 9)
+    if len(which) > FEW_ROWS:
+        total = np.zeros(len(which))
+        for column, share in zip(which.T, gain, strict=True):
+            total += column * share
+        return np.round(total, 9)
+    added = np.add.accumulate(which * np.asarray(gain), axis=1)
+    return np.asarray(np.round(added[:, -1], 9)) if which.shape[1] else np.zeros(len(which))
 
 
 def _span(values: Floats) -> tuple[tuple[float, ...], tuple[float, ...]]:

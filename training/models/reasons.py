@@ -1,22 +1,24 @@
 """Reasons: a score's contributions told as sentences with the person's number, own usual and the post's middle."""
 
+import functools
+import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from features.engine import FeatureRows, feature_names
-from features.names import FeatureName, feature_sentence, group_label, number_text, parse_name, unit_text
+from features.names import parse_name
 from features.others import Counts
 from features.profile import Profile
+from training.models.telling import TOLD, Teller
 
 Array = npt.NDArray[np.float64]
+Places = npt.NDArray[np.int64]
 
-TOLD = ("sum", "mean", "rate", "count", "level")
-"""The statistics that a reason is told with, for these are numbers that a person knows of themselves."""
 USUAL_MONTHS = 12
 DEFAULT_MONTHS = 3
 NOTHING = 1e-12
@@ -25,10 +27,6 @@ NOTHING = 1e-12
 
 Asked = Callable[[str, Counts], Counts]
 """Gives everyone's counts of a name for those of some rows."""
-
-
-def _own(_name: str, counts: Counts) -> Counts:
-    return counts
 
 
 @dataclass(frozen=True)
@@ -59,26 +57,34 @@ class Reason:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What reasons are drawn from: values [row, name] and posts of a cohort, contributions by name of the model."""
+class Plan:
+    """How the groups of some inputs are told from some columns: worked out once for a model.
 
+    ``columns`` [group] are the places of a group's inputs among the model's names; ``of`` [group] its candidates: the
+    numbers that it may be told with. Of each candidate: its place among the seen columns, that of the own usual and
+    that of its push among the inputs (-1 where there is none), and the months of both windows (1 where there is none).
+    """
+
+    groups: tuple[str, ...]
+    columns: tuple[Places, ...]
+    of: tuple[slice, ...]
     names: tuple[str, ...]
-    values: npt.NDArray[np.float32]
-    post: npt.NDArray[np.int32]
-    contributions: dict[str, Array]
-    known: Array
-    """How many months each person's records reach back: a longer window covers these alone."""
-    told: Asked
+    place: Places
+    usual: Places
+    push: Places
+    months: Places
+    longer: Places
+    summed: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Told:
-    """The feature that a group is told with, for each row: its place in the names, and the three numbers."""
+    """The candidate that each group of each row is told with, and its three numbers; all [row, group]."""
 
-    place: list[int]
-    value: list[float]
-    usual: list[float]
-    peers: list[float]
+    chosen: Places
+    value: Array
+    usual: Array
+    peers: Array
 
 
 def told_names(profile: Profile, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -102,7 +108,7 @@ def reasons(
     *,
     stable: npt.NDArray[np.bool_] | None = None,
     known: Array | None = None,
-    told: Asked = _own,
+    told: Asked | None = None,
 ) -> list[tuple[Reason, ...]]:
     """Return each row's reasons, the strongest first; their contributions add up to margin less base value.
 
@@ -112,35 +118,98 @@ def reasons(
     it is not given): sentences tell the months that a window really covers, and the own usual is reckoned over these.
     ``told`` gives everyone's counts of a name for those of these rows, where they are a part of a cohort.
     """
-    groups: dict[str, list[int]] = {}
+    plan = _plan(names, tuple(seen.names))
     reach = np.full(len(seen.values), np.inf) if known is None else known
-    for number, name in enumerate(names):
-        groups.setdefault(parse_name(name).group, []).append(number)
+    best, teller = _told(plan, seen, contributions, reach, told=told), Teller(profile)
     found: list[list[Reason]] = [[] for _ in range(len(seen.values))]
-    for number, (group, columns) in enumerate(groups.items()):
+    for number, (group, columns) in enumerate(zip(plan.groups, plan.columns, strict=True)):
         held = [True] * len(found) if stable is None else stable[:, number].tolist()
-        pushes = dict(zip([names[column] for column in columns], contributions[:, columns].T, strict=True))
-        best = _told(Seen(seen.names, seen.values, seen.post, pushes, reach, told), group)
-        teller = _Teller(profile, group, seen.names)
-        for row, contribution in enumerate(contributions[:, columns].sum(axis=1).tolist()):
-            if abs(contribution) > NOTHING:
-                found[row].append(teller.reason(contribution, best, row, stable=held[row], known=reach[row]))
+        numbers = zip(*(part[:, number].tolist() for part in (best.value, best.usual, best.peers)), strict=True)
+        sums = contributions[:, columns].sum(axis=1).tolist()
+        for row, (push, chosen, three) in enumerate(zip(sums, best.chosen[:, number].tolist(), numbers, strict=True)):
+            if abs(push) > NOTHING:
+                name = plan.names[chosen]
+                window = parse_name(name).months
+                covered = window if window is None else int(min(window, max(reach[row], 1)))
+                said = teller.sentences(name, three, covered=covered, up=push > 0)
+                value, usual, peers = (None if math.isnan(one) else one for one in three)
+                found[row].append(Reason(group, push, name, window, value, usual, peers, *said, held[row]))
     return [tuple(sorted(row, key=lambda reason: -abs(reason.contribution))) for row in found]
 
 
-def _told(seen: Seen, group: str) -> Told:
-    candidates = _candidates(list(seen.contributions), set(seen.names), group)
-    pushes = np.column_stack([seen.contributions.get(name, np.zeros(len(seen.values))) for name in candidates])
-    strongest = np.argmax(np.abs(pushes), axis=1) if len(pushes) else np.zeros(0, dtype=np.int64)
-    places = np.asarray([seen.names.index(name) for name in candidates], dtype=np.int64)
-    usual = np.column_stack([_usual(seen, name) for name in candidates])
-    peers = np.column_stack([_middle(seen.values[:, seen.names.index(name)], seen.post, name, seen.told)
-                             for name in candidates])  # fmt: skip
-    rows = np.arange(len(seen.values))
-    value = seen.values[rows, places[strongest]].astype(np.float64)
-    return Told(
-        places[strongest].tolist(), value.tolist(), usual[rows, strongest].tolist(), peers[rows, strongest].tolist()
+@functools.lru_cache(maxsize=64)
+def _plan(names: tuple[str, ...], seen: tuple[str, ...]) -> Plan:
+    """How a model's inputs are told from the columns that are there."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(parse_name(name).group, []).append(name)
+    chosen = [_candidates(members, set(seen), group) for group, members in groups.items()]
+    bounds = np.cumsum([0, *map(len, chosen)]).tolist()
+    candidates = tuple(name for several in chosen for name in several)
+    column, there = ({name: place for place, name in enumerate(several)} for several in (names, seen))
+    usual = [_usual_name(name) for name in candidates]
+    months = [[parse_name(name).months or 1 if name else 1 for name in several] for several in (candidates, usual)]
+    return Plan(
+        groups=tuple(groups),
+        columns=tuple(np.asarray([column[name] for name in members]) for members in groups.values()),
+        of=tuple(slice(first, after) for first, after in itertools.pairwise(bounds)),
+        names=candidates,
+        place=np.asarray([there[name] for name in candidates], dtype=np.int64),
+        usual=np.asarray([there.get(name, -1) for name in usual], dtype=np.int64),
+        push=np.asarray([column.get(name, -1) for name in candidates], dtype=np.int64),
+        months=np.asarray(months[0], dtype=np.int64),
+        longer=np.asarray(months[1], dtype=np.int64),
+        summed=np.asarray([parse_name(name).statistic == "sum" for name in candidates], dtype=np.bool_),
     )
+
+
+def _told(plan: Plan, seen: FeatureRows, contributions: Array, known: Array, *, told: Asked | None) -> Told:
+    """The candidate of each group that pushes most, with the person's number, the own usual and the post's middle."""
+    chosen = np.empty((len(known), len(plan.groups)), dtype=np.int64)
+    for number, several in enumerate(plan.of):
+        pushes = np.abs(contributions[:, plan.push[several]]) * (plan.push[several] >= 0)
+        chosen[:, number] = several.start + np.argmax(pushes, axis=1)
+    middles = _middles(plan, seen, told)
+    peers = middles[seen.post[:, None], chosen].astype(np.float64)
+    value = np.take_along_axis(seen.values, plan.place[chosen], axis=1).astype(np.float64)
+    return Told(chosen, value, _usual(plan, seen, chosen, known), peers)
+
+
+def _usual(plan: Plan, seen: FeatureRows, chosen: Places, known: Array) -> Array:
+    reach = np.maximum(known, 1)[:, None]
+    own, longer = np.minimum(plan.months[chosen], reach), np.minimum(plan.longer[chosen], reach)
+    values = np.take_along_axis(seen.values, plan.usual[chosen], axis=1).astype(np.float64)
+    usual = values * np.where(plan.summed[chosen], own / longer, 1.0)
+    # who has no longer past than the window has no usual beside it
+    return np.where((longer > own) & (plan.usual[chosen] >= 0), usual, np.nan)
+
+
+def _middles(plan: Plan, seen: FeatureRows, told: Asked | None) -> npt.NDArray[np.float32]:
+    """The median of each candidate in each post [post, candidate]; NaN where nobody's is known."""
+    if told is not None:
+        return _asked_middles(plan, seen, told)
+    found = np.full((int(seen.post.max(initial=-1)) + 1, len(plan.names)), np.nan, dtype=np.float32)
+    for post in np.unique(seen.post):
+        values = np.sort(seen.values[seen.post == post][:, plan.place], axis=0)  # what is unknown comes last
+        number = (~np.isnan(values)).sum(axis=0)
+        low, high = (
+            np.take_along_axis(values, np.maximum(place, 0)[None, :], axis=0)[0]
+            for place in ((number - 1) // 2, number // 2)
+        )
+        found[post] = np.where(number > 0, (low + high) / np.float32(2), np.nan)
+    return found
+
+
+def _asked_middles(plan: Plan, seen: FeatureRows, told: Asked) -> npt.NDArray[np.float32]:
+    several = [_counts(seen, place, name, told) for place, name in zip(plan.place.tolist(), plan.names, strict=True)]
+    posts = max([int(seen.post.max(initial=-1)), *(int(counts.group.max(initial=-1)) for counts in several)]) + 1
+    return np.stack([counts.medians(posts) for counts in several], axis=1).astype(np.float32)
+
+
+def _counts(seen: FeatureRows, place: int, name: str, told: Asked) -> Counts:
+    column = seen.values[:, place]
+    known = ~np.isnan(column)
+    return told(name, Counts.of(column[known], seen.post[known]))
 
 
 def _candidates(members: Sequence[str], known: set[str], group: str) -> list[str]:
@@ -162,111 +231,10 @@ def _usual_name(name: str) -> str:
     return f"{part.group}__{part.statistic}__{longer}m" if part.months < longer else ""
 
 
-def _usual(seen: Seen, name: str) -> Array:
-    part, other = parse_name(name), _usual_name(name)
-    if other not in seen.names:
-        return np.full(len(seen.values), np.nan)
-    own, longer = (np.minimum(each.months or 1, np.maximum(seen.known, 1)) for each in (part, parse_name(other)))
-    scale = own / longer if part.statistic == "sum" else 1.0
-    usual = seen.values[:, seen.names.index(other)].astype(np.float64) * scale
-    return np.where(longer > own, usual, np.nan)  # who has no longer past than the window has no usual beside it
-
-
-def ask_middles(names: tuple[str, ...], seen: FeatureRows, told: Asked) -> None:
+def ask_middles(names: tuple[str, ...], seen: FeatureRows, told: Asked | None) -> None:
     """Ask for everyone's counts of what the reasons of a model may be told with, as ``reasons`` does."""
-    groups: dict[str, list[str]] = {}
-    for name in names:
-        groups.setdefault(parse_name(name).group, []).append(name)
-    for group, members in groups.items():
-        for name in _candidates(members, set(seen.names), group):
-            _middle(seen.values[:, seen.names.index(name)], seen.post, name, told)
-
-
-def _middle(column: npt.NDArray[np.float32], post: npt.NDArray[np.int32], name: str, told: Asked) -> Array:
-    known = ~np.isnan(column)
-    counts = told(name, Counts.of(column[known], post[known]))
-    posts = max(int(post.max(initial=-1)), int(counts.group.max(initial=-1))) + 1
-    found: Array = counts.medians(posts).astype(np.float64)[post]
-    return found
-
-
-class _Teller:
-    """Turns one group's numbers into sentences; the same numbers are told once and remembered."""
-
-    def __init__(self, profile: Profile, group: str, names: tuple[str, ...]) -> None:
-        self.profile, self.group, self.names = profile, group, names
-        self.said: dict[tuple[object, ...], tuple[str, str]] = {}
-
-    def reason(self, contribution: float, told: Told, row: int, *, stable: bool, known: float) -> Reason:
-        place = told.place[row]
-        part = parse_name(self.names[place])
-        window = part.months
-        covered = window if window is None else int(min(window, max(known, 1)))
-        numbers = told.value[row], told.usual[row], told.peers[row]
-        value, usual, peers = (None if math.isnan(number) else number for number in numbers)
-        key = (place, covered, *(f"{number:.6g}" for number in numbers), contribution > 0)
-        if key not in self.said:
-            self.said[key] = (
-                self._sentence(place, numbers, contribution, "zh", covered=covered),
-                self._sentence(place, numbers, contribution, "en", covered=covered),
-            )
-        name = self.names[place]
-        return Reason(self.group, contribution, name, window, value, usual, peers, *self.said[key], stable)
-
-    def _sentence(
-        self,
-        place: int,
-        numbers: tuple[float, float, float],
-        contribution: float,
-        language: str,
-        *,
-        covered: int | None,
-    ) -> str:
-        text = _chinese if language == "zh" else _english
-        part = parse_name(self.names[place])
-        part = part if part.months == covered else replace(part, months=covered)
-        label = group_label(self.profile, part.group, language)
-        if part.group == "post":
-            return text(label, [], contribution)
-        if part.statistic not in (*TOLD, "months", "months_since"):
-            label = feature_sentence(self.profile, self.names[place], language)  # its window is no number of a person
-        said = [number_text(number, language) for number in numbers]
-        known = [not math.isnan(number) for number in numbers]
-        unit = _unit(self.profile, part, language) if known[0] else ""
-        return text(_number(label, said[0], unit, part, language), _context_words(said, known, language), contribution)
-
-
-def _unit(profile: Profile, part: FeatureName, language: str) -> str:
-    if part.statistic == "months":
-        return "个月" if language == "zh" else "months"
-    if part.statistic == "count":
-        return "次" if language == "zh" else "times"
-    return unit_text(profile, part, language)
-
-
-def _number(label: str, said: str, unit: str, part: FeatureName, language: str) -> str:
-    spaced = f"{said} {unit}" if unit else said
-    if part.months is None or part.statistic not in TOLD:
-        return f"{label} {spaced}" if language == "zh" else f"{label}: {spaced}"
-    each = part.statistic == "mean"
-    if language == "zh":
-        return f"{label} {spaced}（近 {part.months} 个月{'月均' if each else ''}）"
-    last = "last month" if part.months == 1 else f"last {part.months} months"
-    return f"{label}: {spaced} ({'monthly mean, ' if each else ''}{last})"
-
-
-def _context_words(said: Sequence[str], known: Sequence[bool], language: str) -> list[str]:
-    found = []
-    if known[1]:
-        found.append(f"自己平时 {said[1]}" if language == "zh" else f"usually {said[1]}")
-    if known[2]:
-        found.append(f"本岗位中位数 {said[2]}" if language == "zh" else f"the post's middle {said[2]}")
-    return found
-
-
-def _chinese(head: str, context: Sequence[str], contribution: float) -> str:
-    return "，".join([head, *context, "推高风险" if contribution > 0 else "降低风险"])
-
-
-def _english(head: str, context: Sequence[str], contribution: float) -> str:
-    return "; ".join([head, *context, "pushes the risk up" if contribution > 0 else "pushes the risk down"])
+    if told is None:
+        return
+    plan = _plan(names, tuple(seen.names))
+    for place, name in zip(plan.place.tolist(), plan.names, strict=True):
+        _counts(seen, place, name, told)

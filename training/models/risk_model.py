@@ -4,7 +4,6 @@ Stored as LightGBM's text and JSON, never pickled.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,6 +23,7 @@ from training.models.calibration import calibrated as calibrated
 from training.models.calibration import platt as platt
 from training.models.evidence import SUFFICIENT, Bounds
 from training.models.intervals import MEANING, Band
+from training.models.lanes import LANES, for_rows
 from training.models.stability import Mask, stable
 from training.models.treeshap import Forest, NotExplainable, forest
 
@@ -90,12 +90,12 @@ class RiskModel:
     witnesses: "tuple[lgb.Booster, ...]" = ()
     bounds: Bounds | None = None
 
-    @property
+    @cached_property
     def groups(self) -> tuple[str, ...]:
         """What the reasons speak of: measures, rates, sequences, and the index, tenure, transfer, post."""
         return tuple(dict.fromkeys(group_of(name) for name in self.names))
 
-    @property
+    @cached_property
     def base_value(self) -> float:
         """The margin of nobody in particular, from which the reasons start."""
         empty = np.zeros((1, len(self.names)), dtype=np.float32)
@@ -192,8 +192,8 @@ class RiskModel:
     def _raw(self, values: npt.NDArray[np.float32]) -> Array:
         if not len(values):
             return np.zeros(0)
-        number = threads(len(values))
-        said = [one.predict(values, num_threads=number, raw_score=True) for one in self.boosters]
+        with LANES.asked(for_rows(len(values))) as threads:
+            said = [one.predict(values, num_threads=threads, raw_score=True) for one in self.boosters]
         return _mean([np.asarray(part, np.float64) for part in said])
 
     def _explained(
@@ -206,7 +206,8 @@ class RiskModel:
         ]
 
     def _by_lightgbm(self, booster: "lgb.Booster", values: npt.NDArray[np.float32]) -> Array:
-        said = booster.predict(values, num_threads=threads(len(values)), pred_contrib=True)
+        with LANES.asked(for_rows(len(values))) as threads:
+            said = booster.predict(values, num_threads=threads, pred_contrib=True)
         return np.asarray(said, np.float64).reshape(len(values), len(self.names) + 1)
 
     @cached_property
@@ -218,11 +219,15 @@ class RiskModel:
         return tuple(_forest(booster) for booster in self.witnesses)
 
     def _summed(self, by_feature: Array) -> Array:
-        groups = self.groups
-        place = {group: number for number, group in enumerate(groups)}
-        membership = np.zeros((len(self.names), len(groups)))
-        membership[np.arange(len(self.names)), [place[group_of(name)] for name in self.names]] = 1.0
-        return by_feature @ membership
+        return by_feature @ self._membership
+
+    @cached_property
+    def _membership(self) -> Array:
+        """[name, group]: 1 where the group is the name's."""
+        place = {group: number for number, group in enumerate(self.groups)}
+        found = np.zeros((len(self.names), len(self.groups)))
+        found[np.arange(len(self.names)), [place[group_of(name)] for name in self.names]] = 1.0
+        return found
 
 
 def _mean(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
@@ -243,11 +248,6 @@ def _forest(booster: "lgb.Booster") -> Forest | None:
 
 def _read(file: Path) -> "lgb.Booster":
     return lgb.Booster(model_str=file.read_text(encoding="utf-8"))
-
-
-def threads(rows: int) -> int:
-    """Return how many threads are worth it for so many rows."""
-    return 1 if rows <= FEW_ROWS else (os.cpu_count() or 1)
 
 
 def direction(name: str, profile: Profile, risk: str) -> int | None:

@@ -109,8 +109,10 @@ def scored(histories: Histories, model: RiskModel, rows: FeatureRows) -> ScoredC
     )
 
 
-def middles_told(histories: Histories, as_of: int) -> Asked:
-    """Return what gives everyone's counts of a feature, where the histories are a part of a force."""
+def middles_told(histories: Histories, as_of: int) -> Asked | None:
+    """Return what gives everyone's counts of a feature, where the histories are a part of a force; None of a whole."""
+    if histories.others.alone:
+        return None
     return lambda name, counts: histories.others.figures(THIRD, ("middle", as_of, name), counts)
 
 

@@ -1,4 +1,4 @@
-"""Exact path-dependent TreeSHAP of LightGBM's trees by quadrature, compiled. Only numbers here, no reasons.
+"""Exact path-dependent TreeSHAP of LightGBM's trees by quadrature. Only numbers here, no reasons.
 
 On a leaf's path let feature j have z_j, the product of the cover ratios of its splits, and o_j, 1 where the row
 follows them all and 0 otherwise. The leaf's game is a product, so j's Shapley value is
@@ -6,9 +6,11 @@ follows them all and 0 otherwise. The leaf's game is a product, so j's Shapley v
     value (o_j - z_j) Integral over t from 0 to 1 of Prod over the path's other features i of (t o_i + (1 - t) z_i)
 
 The integrand is a polynomial of degree D - 1 for D features on the path: Gauss-Legendre with D / 2 nodes is exact.
-All z are fixed by the tree, so every factor and its inverse is known before the first row comes. Going down, the K
-products are carried along; going up, the K weighted sums of leaves; each edge is settled once. Where a feature is
-split again further down, the deeper edge takes back what the higher one will count too much.
+The product of all z on a path is the leaf's share of the rows learned from. Taken out of the factors it goes to the
+leaf's value, and a factor becomes t / z_i + (1 - t) where o_i is 1, and 1 - t where it is 0. Going down, the K
+products are carried along; going up, the K weighted sums of leaves; each split is settled once. Where a feature is
+split again further down, the deeper split takes back what the higher one will count too much; where the row has left
+the feature further up, nothing changes at the split.
 """
 
 import itertools
@@ -19,11 +21,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from features.late import Late
+from training.models.treeshap_kernel import CATEGORICAL, ROOT, explain
 
 if TYPE_CHECKING:
     import lightgbm as lgb
@@ -37,15 +39,8 @@ MOST_NODES = 64
 """So many quadrature nodes serve paths of twice as many features."""
 LANES = 4
 """Quadrature nodes are padded to whole vectors of the processor."""
-BLOCK = 16
-"""So many rows go through a tree while it is in the nearest cache."""
 FEW_ROWS = 32
 """Up to so many rows one thread is faster than two."""
-ROOT = -1
-CATEGORICAL, DEFAULT_LEFT = 1, 2
-NONE, ZERO, NAN = 0, 1, 2
-NEAR_ZERO = 1e-35
-"""LightGBM takes a value within this of zero for zero."""
 
 
 class NotExplainable(ValueError):
@@ -54,35 +49,33 @@ class NotExplainable(ValueError):
 
 @dataclass(frozen=True)
 class Forest:
-    """The trees of some boosters, flattened. Edges of all trees stand one after the other, parents before children.
+    """The trees of some boosters, flattened. Splits of all trees stand one after the other, parents before children.
 
-    An edge leads from a split (``parent``, an edge or ROOT) to its child; ``left`` tells which. ``before`` is the
-    nearest edge above that splits on the same feature, or ROOT. A factor is t o + (1 - t) z at each quadrature
-    node; ``inverse`` [edge, node] is one over it where o is 1, and where o is 0 it is (1 / z) (1 / (1 - t)).
+    Split s of a tree has the edges 2 s (left) and 2 s + 1. ``before`` is the nearest edge above that splits on the
+    same feature, or ROOT. z is the merged cover ratio of the edge's feature on the path down to it.
     """
 
     features: int
     base: float
     starts: npt.NDArray[np.int64]
-    """[tree + 1]: where each tree's edges begin."""
+    """[tree + 1]: where each tree's splits begin."""
     nodes: Ints
     """[tree]: how many quadrature nodes its longest path needs."""
-    parent: Ints
     before: Ints
-    left: npt.NDArray[np.bool_]
+    child: Ints
+    """[split, side]: the child's place in its tree; leaves stand after the splits."""
     feature: Ints
     threshold: Array
-    kind: Ints
+    """Of a categorical split its place among ``categories``."""
+    kind: npt.NDArray[np.int8]
     """LightGBM's decision type: categorical, default left, how missing values are told."""
     categories: Ints
-    """[edge, 2]: where a categorical split's bits begin and end in ``bits``."""
+    """[categorical split, 2]: where its bits begin and end in ``bits``."""
     bits: npt.NDArray[np.uint32]
-    value: Array
-    """Leaf value times its share of the mean over boosters; 0 on the way."""
-    leaf: npt.NDArray[np.bool_]
-    cover: Array
-    """z: the merged cover ratio of the edge's feature on the path down to it."""
-    inverse: Array
+    share: Array
+    """[split, side]: of a leaf its value times its share of the rows and of the mean over boosters; 1 on the way."""
+    odds: Array
+    """[edge]: 1 / z - 1. A factor is t / z + 1 - t; it is worked out anew: memory is slower than a division."""
     quadrature: Array
     """[tree, 4, node]: Gauss-Legendre weights on (0, 1), t, 1 - t and 1 / (1 - t); padded, with weight 0."""
 
@@ -102,13 +95,13 @@ class Forest:
         return found
 
     def _fill(self, rows: Array, found: Array) -> None:
-        _explain(rows, found, *self._arrays)
+        explain(rows, found, *self._arrays)
 
     @cached_property
     def _arrays(self) -> tuple[Any, ...]:
         return (
-            self.starts, self.nodes, self.parent, self.before, self.left, self.feature, self.threshold, self.kind,
-            self.categories, self.bits, self.value, self.leaf, self.cover, self.inverse, self.quadrature,
+            self.starts, self.nodes, self.before, self.child, self.feature, self.threshold, self.kind, self.categories,
+            self.bits, self.share, self.odds, self.quadrature,
         )  # fmt: skip
 
 
@@ -130,7 +123,7 @@ def forest(boosters: "Sequence[lgb.Booster]") -> Forest:
 
 
 class _Tree:
-    """One tree of LightGBM's text, as edges in the order of a walk from the root."""
+    """One tree of LightGBM's text; its splits in the order of a walk from the root."""
 
     def __init__(self, text: dict[str, str], *, share: float) -> None:
         if text.get("is_linear", "0") != "0":
@@ -148,7 +141,7 @@ class _Tree:
         self._walk()
 
     def _read(self, text: dict[str, str], leaves: Array, counts: Array, inner: Array) -> None:
-        self.leaves, self.counts, self.inner = leaves, counts, inner
+        self.worth, self.counts, self.inner = leaves * counts / inner[0], counts, inner
         self.children = np.stack([_numbers(text[f"{side}_child"], int) for side in ("left", "right")], axis=1)
         self.split_feature = _numbers(text["split_feature"], int)
         self.split_threshold = _numbers(text["threshold"], float)
@@ -157,88 +150,94 @@ class _Tree:
         self.bits = _numbers(text.get("cat_threshold", ""), int).astype(np.uint32)
 
     def _walk(self) -> None:
-        """Lay the edges out, parents before children, with merged covers and the edge of the same feature above."""
-        found: list[tuple[Any, ...]] = []
-        depth = 0
+        """Number the splits, parents before children; merged covers, and the edge of the same feature above."""
+        self.order: list[int] = []
+        self.before: list[int] = []
+        self.cover: list[float] = []
+        self.child = np.zeros((self.splits, 2), dtype=np.int32)
+        self.share = np.ones((self.splits, 2))
+        self.features_on_path = 0
         waiting: list[tuple[int, int, dict[int, int]]] = [(0, ROOT, {})]
         while waiting:
             node, parent, above = waiting.pop()
-            feature = int(self.split_feature[node])
-            before = above.get(feature, ROOT)
+            split, feature = len(self.order), int(self.split_feature[node])
+            if parent != ROOT:
+                self.child[divmod(parent, 2)] = split
+            self.order.append(node)
+            self.before.append(above.get(feature, ROOT))
             for side in (0, 1):
-                child = int(self.children[node, side])
-                count = self.inner[child] if child >= 0 else self.counts[~child]
-                cover = float(count / self.inner[node]) * (1.0 if before == ROOT else found[before][4])
-                number = len(found)
-                value = 0.0 if child >= 0 else float(self.leaves[~child])
-                found.append((parent, before, side == 0, node, cover, child < 0, value))
-                path = {**above, feature: number}
-                if child >= 0:
-                    waiting.append((child, number, path))
+                path = {**above, feature: 2 * split + side}
+                if self._enter(node, split, side) < 0:
+                    self.features_on_path = max(self.features_on_path, len(path))
                 else:
-                    depth = max(depth, len(path))
-        self.edges, self.features_on_path = found, depth
+                    waiting.append((int(self.children[node, side]), 2 * split + side, path))
+
+    def _enter(self, node: int, split: int, side: int) -> int:
+        """Note an edge's cover, and a leaf's place and share at its end; return LightGBM's number of the child."""
+        child, before = int(self.children[node, side]), self.before[split]
+        count = self.inner[child] if child >= 0 else self.counts[~child]
+        self.cover.append(float(count / self.inner[node]) * (1.0 if before == ROOT else self.cover[before]))
+        if child < 0:
+            self.child[split, side] = self.splits + ~child
+            self.share[split, side] = self.worth[~child]
+        return child
 
 
 def _flattened(trees: Sequence[_Tree], features: int, base: float) -> Forest:
-    sizes = np.asarray([len(tree.edges) for tree in trees], dtype=np.int64)
-    starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    sizes = np.asarray([tree.splits for tree in trees], dtype=np.int64)
     needed = np.asarray([(tree.features_on_path + 1) // 2 for tree in trees], dtype=np.int32)
-    nodes = (needed + LANES - 1) // LANES * LANES
-    most = int(nodes.max(initial=LANES))
     if needed.max(initial=1) > MOST_NODES:
         raise NotExplainable(f"A path of more than {2 * MOST_NODES} features.")
-    edges = [(tree, *edge) for tree in trees for edge in tree.edges]
-    split = np.asarray([edge[4] for edge in edges], dtype=np.int64)
-    column = {
-        name: np.asarray([getattr(edge[0], name)[number] for edge, number in zip(edges, split, strict=True)])
-        for name in ("split_feature", "split_threshold", "split_kind")
-    }
-    bits_before = np.concatenate([[0], np.cumsum([len(tree.bits) if tree.splits else 0 for tree in trees])])
-    cover = np.asarray([edge[5] for edge in edges], dtype=np.float64)
-    inverse, quadrature = _quadrature(cover, np.repeat(needed, sizes), needed, most)
+    nodes = (needed + LANES - 1) // LANES * LANES
+    cover = np.asarray([z for tree in trees for z in tree.cover])
+    kind = _each(trees, "split_kind", np.int8)
+    categories, threshold = _categories(trees, kind, _each(trees, "split_threshold", np.float64))
     return Forest(
         features=features,
         base=base,
-        starts=starts,
+        starts=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
         nodes=nodes,
-        parent=np.asarray([edge[1] for edge in edges], dtype=np.int32),
-        before=np.asarray([edge[2] for edge in edges], dtype=np.int32),
-        left=np.asarray([edge[3] for edge in edges], dtype=np.bool_),
-        feature=column["split_feature"].astype(np.int32),
-        threshold=column["split_threshold"].astype(np.float64),
-        kind=column["split_kind"].astype(np.int32),
-        categories=_categories(edges, column, np.repeat(bits_before[:-1], sizes)),
+        before=np.asarray([edge for tree in trees for edge in tree.before], dtype=np.int32),
+        child=np.concatenate([tree.child for tree in trees] or [np.zeros((0, 2), np.int32)]),
+        feature=_each(trees, "split_feature", np.int32),
+        threshold=threshold,
+        kind=kind,
+        categories=categories,
         bits=np.concatenate([tree.bits for tree in trees] or [np.zeros(0, np.uint32)]),
-        value=np.asarray([edge[7] for edge in edges], dtype=np.float64),
-        leaf=np.asarray([edge[6] for edge in edges], dtype=np.bool_),
-        cover=cover,
-        inverse=inverse,
-        quadrature=quadrature,
+        share=np.concatenate([tree.share for tree in trees] or [np.ones((0, 2))]),
+        odds=(1 - cover) / cover,
+        quadrature=_quadrature(needed, int(nodes.max(initial=LANES))),
     )
 
 
-def _categories(edges: "list[tuple[Any, ...]]", column: dict[str, npt.NDArray[Any]], before: Any) -> Ints:
-    found = np.zeros((len(edges), 2), dtype=np.int32)
-    for number in np.flatnonzero(column["split_kind"].astype(int) & CATEGORICAL):
-        bounds = edges[number][0].boundaries
-        which = int(column["split_threshold"][number])
-        found[number] = bounds[which] + before[number], bounds[which + 1] + before[number]
-    return found
+def _each(trees: Sequence[_Tree], name: str, kind: type) -> npt.NDArray[Any]:
+    """Something of each split, in the order of the walk."""
+    found = [getattr(tree, name)[tree.order] for tree in trees]
+    return np.concatenate(found or [np.zeros(0)]).astype(kind)
 
 
-def _quadrature(cover: Array, nodes: Ints, per_tree: Ints, most: int) -> tuple[Array, Array]:
-    """The inverse factors of followed edges, and the nodes and weights of each tree."""
-    inverse = np.ones((len(cover), most))
-    told = np.zeros((len(per_tree), 4, most))
+def _categories(trees: Sequence[_Tree], kind: npt.NDArray[np.int8], threshold: Array) -> tuple[Ints, Array]:
+    """Where the bits of each categorical split begin and end among those of all trees, and who points there."""
+    found: list[npt.NDArray[Any]] = []
+    first = before = 0
+    for tree in trees:
+        for split in first + np.flatnonzero(kind[first : first + tree.splits] & CATEGORICAL):
+            which = int(threshold[split])
+            threshold[split] = len(found)
+            found.append(tree.boundaries[which : which + 2] + before)
+        first, before = first + tree.splits, before + len(tree.bits)
+    return np.asarray(found, dtype=np.int32).reshape(-1, 2), threshold
+
+
+def _quadrature(needed: Ints, most: int) -> Array:
+    """The nodes and weights of each tree."""
+    told = np.zeros((len(needed), 4, most))
     told[:, 1:] = np.asarray([0.5, 0.5, 2.0])[:, None]
-    for count in np.unique(per_tree):
+    for count in np.unique(needed):
         place, weight = np.polynomial.legendre.leggauss(int(count))
         at = (place + 1) / 2
-        told[per_tree == count, :, :count] = np.stack([weight / 2, at, 1 - at, 1 / (1 - at)])
-        mine = np.flatnonzero(nodes == count)
-        inverse[mine, :count] = 1 / (at + (1 - at) * cover[mine, None])
-    return inverse, told
+        told[needed == count, :, :count] = np.stack([weight / 2, at, 1 - at, 1 / (1 - at)])
+    return told
 
 
 def _blocks(text: str) -> list[dict[str, str]]:
@@ -250,100 +249,4 @@ def _blocks(text: str) -> list[dict[str, str]]:
 
 
 def _numbers(text: str, kind: type) -> npt.NDArray[Any]:
-    return np.asarray([kind(part) for part in text.split()], dtype=np.float64 if kind is float else np.int64)
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def _goes_left(x, threshold, kind, first, last, bits):  # type: ignore[no-untyped-def]
-    """Where LightGBM sends a value at a split."""
-    if kind & CATEGORICAL:
-        if np.isnan(x) or x <= -1.0 or x >= 2147483648.0:  # LightGBM cuts the fraction off first
-            return False
-        number = int(x)
-        word = first + number // 32
-        return word < last and (bits[word] >> np.uint32(number % 32)) & np.uint32(1) == 1
-    missing = (kind >> 2) & 3
-    if np.isnan(x) and missing != NAN:
-        x = 0.0
-    if (missing == ZERO and abs(x) <= NEAR_ZERO) or (missing == NAN and np.isnan(x)):
-        return kind & DEFAULT_LEFT != 0
-    return x <= threshold
-
-
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"}, boundscheck=False, error_model="numpy")
-def _explain(  # type: ignore[no-untyped-def]
-    rows, found, starts, nodes, parent, before, left, feature, threshold, kind, categories, bits, value, leaf, cover,
-    inverse, quadrature,
-):  # fmt: skip
-    """Add to ``found`` [row, feature] what each feature brings in each tree."""
-    longest = 0
-    for tree in range(len(nodes)):
-        longest = max(longest, starts[tree + 1] - starts[tree])
-    most = quadrature.shape[2]
-    product, total = np.empty((longest, most)), np.empty((longest, most))
-    follows = np.empty(longest, dtype=np.int8)
-    for block in range(0, len(rows), BLOCK):
-        for tree in range(len(nodes)):
-            start, size, count = starts[tree], starts[tree + 1] - starts[tree], nodes[tree]
-            weight, t, rest, over = quadrature[tree]
-            for row in range(block, min(block + BLOCK, len(rows))):
-                goes = False
-                for edge in range(size):  # down: o and the products
-                    at = start + edge
-                    if left[at]:
-                        goes = _goes_left(
-                            rows[row, feature[at]], threshold[at], kind[at], categories[at, 0], categories[at, 1], bits
-                        )
-                    else:  # the edge before this one is its sibling
-                        goes = not goes
-                    own = np.int8(1) if goes else np.int8(0)
-                    up, again = parent[at], before[at]
-                    if again != ROOT:
-                        own = own & follows[again]
-                    follows[edge] = own
-                    above = product[up] if up != ROOT else weight
-                    mine, z = product[edge], cover[at]
-                    if own == 1:
-                        for node in range(count):
-                            mine[node] = above[node] * (t[node] + rest[node] * z)
-                    else:
-                        for node in range(count):
-                            mine[node] = above[node] * rest[node] * z
-                    if again != ROOT:
-                        if follows[again] == 1:
-                            for node in range(count):
-                                mine[node] *= inverse[start + again, node]
-                        else:
-                            scale = 1.0 / cover[start + again]
-                            for node in range(count):
-                                mine[node] *= over[node] * scale
-                    if leaf[at]:
-                        for node in range(count):
-                            total[edge, node] = mine[node] * value[at]
-                    else:
-                        for node in range(count):
-                            total[edge, node] = 0.0
-                for edge in range(size - 1, -1, -1):  # up: the sums of leaves; each edge is settled once
-                    at = start + edge
-                    up, again = parent[at], before[at]
-                    gained = _settled(total[edge], follows[edge], cover[at], inverse[at], over, count)
-                    if again != ROOT:
-                        higher = start + again
-                        gained -= _settled(total[edge], follows[again], cover[higher], inverse[higher], over, count)
-                    found[row, feature[at]] += gained
-                    if up != ROOT:
-                        for node in range(count):
-                            total[up, node] += total[edge, node]
-
-
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"}, inline="always", error_model="numpy")
-def _settled(total, own, z, inverse, over, count):  # type: ignore[no-untyped-def]
-    """(o - z) times the sum of an edge's leaves without the feature's own factor."""
-    summed = 0.0
-    if own == 1:
-        for node in range(count):
-            summed += total[node] * inverse[node]
-        return (1.0 - z) * summed
-    for node in range(count):
-        summed += total[node] * over[node]
-    return -summed
+    return np.asarray(text.split(), dtype=np.float64 if kind is float else np.int64)

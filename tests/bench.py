@@ -20,7 +20,15 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tests import bench_features, bench_growth, bench_month, bench_reasons, bench_service, bench_start
+from tests import (
+    bench_features,
+    bench_growth,
+    bench_month,
+    bench_predictions,
+    bench_reasons,
+    bench_service,
+    bench_start,
+)
 
 ROUNDS = 5
 VERSIONS = ("numpy", "pandas", "polars", "numba", "lightgbm", "shap", "mlflow", "fastapi")
@@ -144,6 +152,17 @@ def service() -> Iterator[Ratio | Limit]:
             yield Limit(f"... opened for the first time, no pause (told), {opened}", [first.first], math.inf)
 
 
+def predictions() -> Iterator[Ratio | Limit]:
+    """Requests a second: of histories, by our kernel and by pred_contrib; of a row of features, beside MLflow."""
+    ours, theirs = bench_predictions.explained(ROUNDS)
+    name = "predictions of histories, two models, reasons: the same route with pred_contrib"
+    yield Ratio(name, [one.wall for one in ours], [one.wall for one in theirs], 3.0)
+    yield Ratio(f"{name}, the server's processor time", [one.cpu for one in ours], [one.cpu for one in theirs], None)
+    ours, theirs = bench_predictions.only_predicted(ROUNDS)
+    times = [one.wall for one in ours], [one.wall for one in theirs]
+    yield Ratio("predictions of feature rows: mlflow models serve", *times, 5.0)
+
+
 def month() -> Iterator[Ratio | Limit]:
     """The monthly run of 30,000 officers, and the memory of training on them."""
     runs = [bench_month.month() for _ in range(ROUNDS)]
@@ -158,6 +177,7 @@ PARTS: dict[str, Callable[[], Iterator[Ratio | Limit]]] = {
     "growth": growth,
     "start": start,
     "service": service,
+    "predictions": predictions,
     "month": month,
 }
 

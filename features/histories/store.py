@@ -39,6 +39,8 @@ MOVED = "moved.parquet"
 _POINTER, _LOCK, _UNFINISHED = "current.json", "ingest.lock", "unfinished"
 _DATES = ("valid_from", "valid_to", "hired_on")
 _EVENT_ARRAYS = ["officer", "measure", "occurred", "recorded", "began", "value", "event"]
+ROWS_TOGETHER = 65_536
+"""Rows of a file that are read at once at the least: one person's are found ten times as fast as in a million."""
 Found = TypeVar("Found")
 _TEXTS = tuple(name for name in ROSTER_COLUMNS if name not in (*_DATES, "birth_year"))
 
@@ -240,17 +242,23 @@ def _profile(folder: Path, _stamps: tuple[tuple[str, int], ...]) -> Profile:
 
 
 def _one_officer(version: Path, officer_id: str) -> tuple[Histories, list[str | None]]:
-    roster = _read_roster(version)
-    names = roster["officer_id"].to_numpy(dtype=str)
-    number = int(np.searchsorted(np.unique(names), officer_id))
-    if officer_id not in names:
+    officers = _officers(version, (version / "roster.parquet").stat().st_mtime_ns)
+    number = int(np.searchsorted(officers, officer_id))
+    if number == len(officers) or officers[number] != officer_id:
         raise Refusal(f"There is no officer '{officer_id}' on the roster.")
-    table = pq.read_table(version / "events.parquet", filters=[("officer", "=", number)])
-    people = _people(version, roster[names == officer_id].reset_index(drop=True))
+    table = pq.read_table(version / "events.parquet", filters=[("officer", "=", number)], use_threads=False)
+    people = _people(version, _read_roster(version, pc.field("officer_id") == officer_id))
     ids: list[str | None] = table["event_id"].to_pylist()
     events, source = as_their_own(_arrays(table), _moved(version), np.array([number]))
     own = replace(events, officer=np.zeros(len(events), dtype=np.int32))
     return replace(people, events=own), [ids[place] for place in source]
+
+
+@functools.lru_cache(maxsize=2)
+def _officers(version: Path, _stamp: int) -> npt.NDArray[np.str_]:
+    """Who is on the roster, in the order of ids; read once for each version."""
+    names = pq.read_table(version / "roster.parquet", columns=["officer_id"])["officer_id"]
+    return np.unique(names.to_numpy().astype(str))
 
 
 def _some(version: Path, officers: Collection[str], *, since: int | None, whole: Collection[str]) -> Histories:
@@ -314,7 +322,9 @@ def _write_version(folder: Path, state: State) -> None:
 
 def _write_table(table: pa.Table, path: Path, plain: tuple[str, ...] = ()) -> None:
     coded = [name for name in table.column_names if name not in plain]
-    pq.write_table(table, path, compression="zstd", use_dictionary=coded, store_schema=True)
+    pq.write_table(
+        table, path, compression="zstd", use_dictionary=coded, store_schema=True, row_group_size=ROWS_TOGETHER
+    )
 
 
 def _roster_table(roster: pd.DataFrame) -> pa.Table:

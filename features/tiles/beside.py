@@ -115,11 +115,9 @@ def write_beside(values: Any, levels: Any, whose: Any, posts: Any, units: Any) -
 
     An officer's rows stand together, so that all as-ofs of one are written before those of the next.
     """
-    deviation = np.sqrt(posts.squares / np.maximum(posts.number, 1.0))
-    alike = deviation <= ALIKE * np.maximum(np.abs(posts.lowest), np.abs(posts.highest))
+    middle, deviation = _measured(posts)
     following, ends, officers = whose.starts[:-1].copy(), whose.starts[1:], whose.officer
-    number, middle, known, whole = posts.number, posts.middle, units.number, units.whole
-    found, post, unit = np.empty((2, levels.shape[1])), whose.post, whose.unit
+    found, post, unit, number, whole = np.empty((2, levels.shape[1])), whose.post, whose.unit, units.number, units.whole
     place, barred, columns, hidden = whose.place, whose.barred, whose.columns, whose.hidden
     for _ in range(len(officers)):
         next_one = _first(following, ends, officers)
@@ -129,9 +127,19 @@ def write_beside(values: Any, levels: Any, whose: Any, posts: Any, units: Any) -
             who = following[as_of]
             if who < ends[as_of] and officers[who] == next_one:
                 following[as_of] += 1
-                _against(found, levels, who, number, middle, deviation, alike, as_of, post[who])
-                _without(found, levels, who, known, whole, as_of, unit[who])
-                _write(values, place[who], found, columns, hidden, barred[who])
+                _against(found, levels, who, middle, deviation, as_of, post[who])
+                _without(found, levels, who, number, whole, as_of, unit[who])
+                _write(values, place[who], found, columns)
+                if barred[who]:
+                    _hide(values, place[who], columns, hidden)
+
+
+@compiled
+def _measured(posts: Any) -> Any:
+    """The mean and the standard deviation of each post and level: NaN for a few, infinite where all are alike."""
+    deviation = np.sqrt(posts.squares / np.maximum(posts.number, 1.0))
+    alike = deviation <= ALIKE * np.maximum(np.abs(posts.lowest), np.abs(posts.highest))
+    return np.where(posts.number < FEWEST, np.nan, posts.middle), np.where(alike, np.inf, deviation)
 
 
 @compiled
@@ -144,15 +152,10 @@ def _first(following: Any, ends: Any, officers: Any) -> int:
 
 
 @compiled
-def _against(
-    found: Any, levels: Any, who: int, number: Any, middle: Any, deviation: Any, alike: Any, as_of: int, post: int
-) -> None:
+def _against(found: Any, levels: Any, who: int, middle: Any, deviation: Any, as_of: int, post: int) -> None:
     for level in range(levels.shape[1]):
-        amount, apart = levels[who, level], 0.0
-        if not alike[as_of, post, level]:
-            apart = (amount - middle[as_of, post, level]) / deviation[as_of, post, level]
-        few = number[as_of, post, level] < FEWEST
-        found[0, level] = np.nan if np.isnan(amount) or few else apart
+        apart = levels[who, level] - middle[as_of, post, level]
+        found[0, level] = apart / deviation[as_of, post, level] + 0.0  # no zero is negative
 
 
 @compiled
@@ -166,7 +169,14 @@ def _without(found: Any, levels: Any, who: int, number: Any, whole: Any, as_of: 
 
 
 @compiled
-def _write(values: Any, row: int, found: Any, columns: Any, hidden: Any, barred: bool) -> None:
+def _write(values: Any, row: int, found: Any, columns: Any) -> None:
     for column in range(len(columns)):
         place, level, kind = columns[column, 0], columns[column, 1], columns[column, 2]
-        values[row, place] = np.nan if barred and hidden[level] else found[kind, level]
+        values[row, np.uint64(place)] = found[np.uint64(kind), np.uint64(level)]  # none counts from the end
+
+
+@compiled
+def _hide(values: Any, row: int, columns: Any, hidden: Any) -> None:
+    for column in range(len(columns)):
+        if hidden[columns[column, 1]]:
+            values[row, columns[column, 0]] = np.nan

@@ -28,20 +28,38 @@ CHANGES_NOTHING = frozenset({"looked", "refused", "signed in", "sign-in failed",
 
 
 class Newest(Generic[Value]):
-    """So many values by what they were made of, those asked for last; two threads may make the same one at once."""
+    """So many values by what they were made of, those asked for last; who asks for one that is being made waits."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._lock = Lock()
         self._values: OrderedDict[Hashable, Value] = OrderedDict()
+        self._making: dict[Hashable, Lock] = {}
 
     def of(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        """Return the value of a key, made if it is not there; what can't be made is not kept."""
+        """Return the value of a key, made if it is not there; what can't be made is not kept.
+
+        ``make`` asks for nothing that is kept here.
+        """
         with self._lock:
             if key in self._values:
-                self._values.move_to_end(key)
-                return self._values[key]
-        made = make()
+                return self._again(key)
+            turn = self._making.setdefault(key, Lock())
+        with turn:
+            with self._lock:
+                if key in self._values:
+                    return self._again(key)
+            try:
+                return self._keep(key, make())
+            finally:
+                with self._lock:
+                    self._making.pop(key, None)
+
+    def _again(self, key: Hashable) -> Value:
+        self._values.move_to_end(key)
+        return self._values[key]
+
+    def _keep(self, key: Hashable, made: Value) -> Value:
         with self._lock:
             self._values[key] = made
             while len(self._values) > self._most:

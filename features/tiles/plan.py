@@ -10,8 +10,8 @@ import numpy.typing as npt
 from features.histories.tables import Ints
 from features.profile import Profile
 from features.statistics import STATISTICS
-from features.tiles.days import DAY_WINDOW, RATE_WINDOWS, Days, Rates
 from features.tiles.columns import DECAY, EVER, SLOPE, SPREAD
+from features.tiles.days import DAY_WINDOW, RATE_WINDOWS, Days, Rates
 
 PEER_WINDOWS = (3, 12)
 OWN_WINDOW = 12

@@ -123,6 +123,13 @@ class Parted:
         chosen = slice(*np.searchsorted(self.entries.officer, np.array([first, after], dtype=np.int32)))
         return Export(_taken(self.entries, chosen), self.base, first, after - first)
 
+    def of_measures(self, measures: npt.NDArray[np.bool_], officers: int) -> Export:
+        """Return everyone's rows of some measures, and whatever is long work."""
+        kept = measures[self.entries.measure]
+        if len(self.entries.began):
+            kept |= self.entries.began != NO_DAY
+        return Export(_taken(self.entries, np.flatnonzero(kept)), self.base, 0, officers)
+
 
 class KnownCube:
     """Everything known by a month, for all officers: advance it month by month, then read.

@@ -19,7 +19,7 @@ from features.histories.tables import Floats, Histories, Ints
 from features.months import first_day, last_day, month_of_day
 from features.others import ALONE, FIRST, SECOND, Counts, Figures, Key, Others
 from features.profile import Profile
-from features.profile_rows import ASSESSED, Measure, Post, Rate
+from features.profile_rows import ASSESSED, Measure, Post, PostVersion, Rate
 from features.statistics import ALIKE, FEWEST, against, group_moments, vs_peers
 
 EXEMPT_FROM = 0.5
@@ -117,6 +117,18 @@ def monthly_index(given: Histories, cube: KnownCube, months: range) -> Floats:
         members = np.flatnonzero(where.post >= 0)
         found[row, members] = vs_peers(scores[members], where.post[members], len(posts), told=asked.of("index", SECOND))
     return found
+
+
+def read_by_index(given: Histories) -> npt.NDArray[np.bool_]:
+    """Return which measures the index reads, by their number; beside them it reads whatever is long work."""
+    profile, names = given.profile, set[str]()
+    for post in indicator_posts(given):
+        every: list[Post | PostVersion] = [post, *post.versions]
+        for rules in every:
+            names.update(rules.bonus or (), rules.in_hand or (), *(rules.indicators or {}).values())
+    for rate in (profile.settings.rates[name] for name in names & profile.settings.rates.keys()):
+        names |= {rate.of, rate.per}
+    return np.array([measure.exempt or key in names for key, measure in profile.measures.items()], dtype=np.bool_)
 
 
 def indicator_posts(given: Histories) -> tuple[Post, ...]:

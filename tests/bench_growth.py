@@ -18,7 +18,7 @@ import pandas as pd
 import vl_convert
 from rich.table import Table
 
-from tests.bench_features import bench_histories, ours
+from tests.bench_features import bench_histories, memory_at_hand, ours
 
 PICTURE = Path(__file__).parent.parent / "features" / "growth.svg"
 USUAL = {"officers": 8_000, "months": 24, "measures": 6}
@@ -122,6 +122,7 @@ def main(officers: int, months: int, measures: int) -> None:
     """Print what one size costs, after a small one has loaded the compiled loops."""
     ours(bench_histories(50, months, measures), months=months)
     given = bench_histories(officers, months, measures)
+    memory_at_hand()
     Path("/proc/self/clear_refs").write_text(PAGE_RESET)
     before, start, cpu = _status("VmRSS"), time.perf_counter(), time.process_time()
     written = ours(given, months=months).nbytes

@@ -4,12 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pytest
 
-from features.asknown import KnownCube
-from features.efficiency import monthly_index
-from features.histories.tables import Histories
+from features.asknown import KnownCube, Parted
+from features.efficiency import monthly_index, read_by_index
+from features.histories.tables import Histories, histories
 from features.labels import labels
-from features.months import parse_month
+from features.months import month_of_day, parse_month
+from features.profile import load_profile
+from features.simulation import simulate
 from tests.forces import SMALL, events_of, force, small_profile, squad
 
 MONTHS = pd.period_range("2020-01", "2022-12", freq="M")
@@ -146,3 +149,33 @@ def test_a_profile_without_posts_gives_every_post_the_same_indicators() -> None:
     given = force(squad(10, post="anything"), events_of(*work(names, "case_solved", rng, mean=3)), profile)
     assert not np.isnan(index_of(given)).all()
     assert SMALL.is_dir()
+
+
+def index_from(given: Histories, measures: np.ndarray, last: int) -> np.ndarray:
+    export = Parted(given, last).of_measures(measures, len(given.officers))
+    cube = KnownCube(given, last_month=last, export=export)
+    for month in range(cube.now + 1, last + 1):
+        cube.advance(month)
+    return monthly_index(given, cube, range(last - 11, last + 1))
+
+
+@pytest.mark.parametrize("simulated", [True, False])
+def test_the_index_reads_no_measure_but_those_that_it_names(simulated: bool) -> None:
+    if simulated:
+        made = simulate(officers=80, months=20, seed=5)
+        given = histories(profile=load_profile("gongan"), roster=made.roster, events=made.events)
+        last = int(month_of_day(given.last_recorded))
+    else:
+        long_case = ("P00", "case_solved", "2022-01-20", 1, "2022-01-20", "2021-07-02", "LONG")
+        in_hand = [("P01", "case_in_hand", f"{month}-28", 1) for month in MONTHS[18:]]
+        given = detectives([long_case, *in_hand], quiet={"P00": "2021-07", "P01": "2021-07"})
+        last = parse_month("2022-03")
+    read = read_by_index(given)
+    assert 0 < read.sum() < len(read)
+    whole = index_from(given, np.ones(len(read), dtype=bool), last)
+    assert np.isfinite(whole).any()
+    np.testing.assert_array_equal(index_from(given, read, last), whole)
+    missed = [number for number in np.flatnonzero(read) if (given.events.measure == number).any()]
+    differs = [not np.array_equal(index_from(given, read & (np.arange(len(read)) != n), last), whole, equal_nan=True)
+               for n in missed]  # fmt: skip
+    assert any(differs)

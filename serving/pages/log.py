@@ -66,9 +66,14 @@ def log_page(
 
 
 def _named(request: Request, language: str) -> Named:
-    """Say risks, measures and actions as the force's profile does; the key where there is no profile yet."""
+    """Say risks, measures and actions as the force's profile does; the key where there is no profile yet.
+
+    What is of wellness or health keeps the key that the row was written with: auditors are told no more than that.
+    """
     try:
         profile = stored_profile(request.app.state.home)
     except Refusal:
         return lambda key: key
-    return lambda key: profile.label(key, language)
+    kept = {key for key, risk in profile.risks.items() if risk.purpose == "wellness"}
+    kept |= {key for key, measure in profile.measures.items() if measure.sensitive}
+    return lambda key: key if key in kept else profile.label(key, language)

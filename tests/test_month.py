@@ -451,8 +451,8 @@ def test_the_month_fills_every_page_and_run_again_changes_nothing_that_people_ha
     steps = {step["name"]: step["told"]["en"] for step in json.loads(output)["steps"]}
     assert kept(month_home) == {**first, "log": first["log"] + 4}  # tracked, scored, assessed, monitored again
     assert "told before stand" in steps["effects"]
-    assert "unchanged" in steps["match"]
-    assert "unchanged" in steps["rest"]
+    assert "proposed before, unchanged" in steps["match"]
+    assert "stands unchanged" in steps["rest"]
     assert steps["offers"] == "0 new, 0 renewed, 0 lapsed"
 
 

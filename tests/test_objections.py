@@ -414,6 +414,8 @@ def test_an_objection_and_a_withdrawal_hold_together_whichever_comes_later(own_h
     opened = [push for group, push in zip(risk.batch.groups, now, strict=True) if group not in health]
     assert told == opened
     assert len(told) < len(now)
+    assert sum(told) + risk.reasons.withheld == pytest.approx(sum(now), abs=1e-12)
+    assert risk.score.probability == as_of_now(own_home, past, who, disputed=records).probability
     engine.dispose()
 
 

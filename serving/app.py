@@ -57,6 +57,7 @@ from serving.pages import what_if as what_if_pages
 from serving.pages.again import form_again
 from serving.pages.frame import problem_page
 from serving.rest.solving import Underway
+from serving.scored.as_before import AsBefore
 from serving.scored.kept import Unchanged
 from serving.sessions import Turns
 from serving.settings import Settings
@@ -120,6 +121,7 @@ def _remember(app: FastAPI, home: Path, engine: Engine, settings: Settings) -> N
 
 def _surround(app: FastAPI, settings: Settings) -> None:
     """What stands around every answer; the last added is the outermost."""
+    app.add_middleware(AsBefore)
     app.add_middleware(LastDoor)
     app.add_middleware(Tagged)
     app.add_middleware(LargeFromKnown)

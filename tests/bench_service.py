@@ -203,14 +203,15 @@ def pages(rounds: int, *, pause: float) -> dict[str, dict[str, Page]]:
     "10 users" are ten persons with accounts of their own, each of whom goes through every page of the service: everyone
     at another place, each with another person of the list, another unit and another own record. With ``pause`` 1 they
     read a second; with 0 they ask again at once, so that ten requests are under way at any time. In each round every
-    user opens each page twice; all have opened each once before (``first``, without a pause, after the start).
+    user opens each page, twice without a pause; all have opened each once before (``first``, without a pause, after the
+    start).
     """
     found: dict[str, dict[str, Page]] = {}
     for name, url in stores().items():
         with service(scored(), url) as server:
             users = all_pages(scored(), url, server)
         with service(scored(), url) as server:
-            plan = Plan(server.port, users[0], tuple(users), connections=USERS, times=2, pause=pause)
+            plan = Plan(server.port, users[0], tuple(users), connections=USERS, times=1 if pause else 2, pause=pause)
             first = measured(server, replace(plan, times=1, pause=0.0)).slow
             each = [measured(server, plan).slow for _ in range(rounds)]
         paths = [ask.path for ask in users[0]]

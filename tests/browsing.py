@@ -72,6 +72,16 @@ def service(home: Path, role: str | None = None) -> Iterator[Served]:
         engine.dispose()
 
 
+def follow(locator: Locator) -> int | None:
+    """Click what leads to another page and return its status once all of it has come; none within the same page.
+
+    A click alone comes back when the page begins to arrive, and what is counted then may not be there yet.
+    """
+    with locator.page.expect_navigation() as moved:
+        locator.click()
+    return moved.value.status if moved.value else None
+
+
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Headless Chromium, until the block ends."""
@@ -216,9 +226,8 @@ class Walker:
         return (exact if exact.count() else (within or self.main).get_by_label(name)).first
 
     def _go(self, locator: Locator, status: int) -> None:
-        with self.page.expect_navigation() as moved:
-            locator.click()
-        self._opened(moved.value.status if moved.value else self.status, status)
+        found = follow(locator)
+        self._opened(self.status if found is None else found, status)
 
     def _opened(self, found: int, expected: int) -> None:
         """Check the page that just opened: what anybody would expect of any page."""

@@ -6,7 +6,7 @@ from features.assessment.assess import assess
 from serving.assessed.storing import store_assessment
 from serving.database import open_database
 from tests.assessment_force import NOW, force, work
-from tests.browsing import SIDEWAYS, WIDTHS, browser, serious_faults, service
+from tests.browsing import SIDEWAYS, WIDTHS, browser, follow, serious_faults, service
 
 __all__ = ["browser"]
 pytestmark = pytest.mark.browser
@@ -43,8 +43,8 @@ def test_a_person_is_reached_from_the_force_without_javascript(browser, address)
     context.add_cookies([address.cookie])
     page = context.new_page()
     page.goto(f"{address}/cockpit?lang=zh")
-    page.get_by_role("link", name="U0").first.click()
-    page.get_by_role("link", name="P00").first.click()
+    follow(page.get_by_role("link", name="U0").first)
+    follow(page.get_by_role("link", name="P00").first)
     assert "P00" in page.locator("h1").inner_text()
     picture = page.locator("img.chart")
     picture.scroll_into_view_if_needed()

@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.browsing import WIDTHS, browser, fits, opened, service
+from tests.browsing import WIDTHS, browser, fits, follow, opened, service
 
 pytestmark = pytest.mark.browser
 
@@ -28,13 +28,13 @@ def test_from_the_list_to_a_person_without_javascript_and_without_leaving_the_ho
     fits(page, width)
     link = page.locator(".people tbody .officer a").first
     officer = link.inner_text().split()[-1]
-    link.click()
+    follow(link)
     assert officer in page.locator("h1").inner_text()
     assert page.locator(".reasons .edge").count() >= 2
     assert page.locator("article.offer").count() >= 1
     fits(page, width)
     _drawn(page)
-    page.get_by_role("link", name="English" if language == "zh" else "中文").click()
+    follow(page.get_by_role("link", name="English" if language == "zh" else "中文"))
     assert page.locator("html").get_attribute("lang") == ("en" if language == "zh" else "zh-CN")
     assert officer in page.locator("h1").inner_text()
     assert {urlsplit(url).netloc for url in page.asked} == {urlsplit(address).netloc}

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from tests.browsing import SIDEWAYS, WIDTHS, browser, opened, serious_faults, service
+from tests.browsing import SIDEWAYS, WIDTHS, browser, follow, opened, serious_faults, service
 
 __all__ = ["browser"]
 pytestmark = pytest.mark.browser
@@ -21,16 +21,16 @@ def test_a_plan_is_made_an_entry_struck_and_solved_again_without_javascript(brow
     page = opened(browser, address, WIDTHS["wide"])
     page.goto(f"{address}/rest?lang=zh")
     page.locator("input[name=quota]").fill("6")
-    page.get_by_role("button", name="制订计划").click()
+    follow(page.get_by_role("button", name="制订计划"))
     assert "/rest/" in page.url
     entry = page.locator("td.rest-recuperation a, td.rest-roster_relief a, td.rest-compensatory_leave a").first
     officer = entry.locator("xpath=ancestor::tr/th").inner_text()
-    entry.click()
+    follow(entry)
     assert officer in page.locator("#change-h").inner_text()
-    page.get_by_role("button", name="删去", exact=True).click()
-    page.get_by_role("button", name="重新求解").click()
+    follow(page.get_by_role("button", name="删去", exact=True))
+    follow(page.get_by_role("button", name="重新求解"))
     assert officer in page.locator("#out ~ ul").inner_text()
-    page.get_by_role("button", name="确认计划").click()
+    follow(page.get_by_role("button", name="确认计划"))
     assert "已确认" in page.locator("h1").inner_text()
     assert page.broken == []
     page.context.close()

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from tests.browsing import WIDTHS, browser, service
+from tests.browsing import WIDTHS, browser, follow, service
 
 pytestmark = pytest.mark.browser
 
@@ -65,7 +65,7 @@ def test_a_decision_is_made_from_the_list_without_javascript(opened, language, k
     officer = row.locator(".officer a").inner_text()
     row.locator("details.decide summary").click()
     row.locator("input[value=act]").check()
-    row.locator("details.decide button").click()
+    follow(row.locator("details.decide button"))
     assert "status=open" in page.url
     assert officer not in page.locator(".people").inner_text()
     page.goto(page.url.replace("status=open", "status=acted"))
@@ -74,11 +74,11 @@ def test_a_decision_is_made_from_the_list_without_javascript(opened, language, k
 
 def test_feedback_is_given_and_a_list_published_without_javascript(opened):
     page = opened("/lists/efficiency_decline?lang=en", javascript=False)
-    page.locator(".people .officer a").first.click()
+    follow(page.locator(".people .officer a").first)
     page.locator("details.asked-of summary").first.click()
-    page.locator("details.asked-of button[value=wrong]").first.click()
+    follow(page.locator("details.asked-of button[value=wrong]").first)
     assert "1 given so far" in page.locator("details.asked-of summary").first.inner_text()
     page.goto(page.url.split("/officers/")[0] + "/months?lang=en")
     before = page.locator("form[action='/months/publish']").count()
-    page.locator("form[action='/months/publish'] button").first.click()
+    follow(page.locator("form[action='/months/publish'] button").first)
     assert page.locator("form[action='/months/publish']").count() == before - 1

@@ -3,7 +3,7 @@
 import datetime as dt
 import hmac
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
@@ -45,6 +45,13 @@ class Caller:
         return credentials.csrf_token(self.secret) if self.secret else ""
 
 
+class Program(NamedTuple):
+    """A caller by token, and which token it is."""
+
+    token: int
+    caller: Caller
+
+
 def caller_of(request: Request, database: Database) -> Caller | None:
     """Return who asks; None where nobody is signed in. A token that is not good is a problem, not nobody."""
     request.state.caller = found = _asking(request, database)
@@ -52,16 +59,12 @@ def caller_of(request: Request, database: Database) -> Caller | None:
 
 
 def _asking(request: Request, database: Database) -> Caller | None:
-    header = request.headers.get("authorization", "")
-    salt: str = request.app.state.salt
-    if header:
-        scheme, _, secret = header.partition(" ")
-        found = credentials.bearer(database, secret.strip()) if scheme.lower() == "bearer" else None
-        if found is None:
+    if request.headers.get("authorization", ""):
+        shown = program_of(request, database)
+        if shown is None:
             raise Problem(Kind.SIGN_IN, "The token is not good: unknown, over or revoked. 令牌无效。")
-        request.app.state.rates.count(found.token)
-        granted = frozenset(Permission(name) for name in found.permissions) or PERMISSIONS_OF[Role(found.role)]
-        return _caller(found, granted & PERMISSIONS_OF[Role(found.role)], salt)
+        request.app.state.rates.count(shown.token)
+        return shown.caller
     secret = request.cookies.get(COOKIE, "")
     held = credentials.holder(database, secret) if secret else None
     if held is None:
@@ -69,7 +72,18 @@ def _asking(request: Request, database: Database) -> Caller | None:
     account, signed = held
     if credentials.stale(signed):
         _seen(request, signed.digest)
-    return _caller(account, PERMISSIONS_OF[Role(account.role)], salt, secret=secret)
+    return _caller(account, PERMISSIONS_OF[Role(account.role)], request.app.state.salt, secret=secret)
+
+
+def program_of(request: Request, database: Session) -> Program | None:
+    """Return who shows a token; None where it is not good. The call is not counted."""
+    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+    found = credentials.bearer(database, secret.strip()) if scheme.lower() == "bearer" else None
+    if found is None:
+        return None
+    granted = frozenset(Permission(name) for name in found.permissions) or PERMISSIONS_OF[Role(found.role)]
+    caller = _caller(found, granted & PERMISSIONS_OF[Role(found.role)], request.app.state.salt)
+    return Program(found.token, caller)
 
 
 MaybeCaller = Annotated[Caller | None, Depends(caller_of, scope="function")]

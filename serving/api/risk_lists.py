@@ -6,17 +6,18 @@ import datetime as dt
 import hashlib
 from typing import Annotated, Literal, NamedTuple, TypedDict
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from sqlalchemy.orm import Session
 
-from serving.access.caller import TheCaller, needs
+from serving.access.caller import Caller, TheCaller, needs
 from serving.access.roles import Permission
 from serving.access.sight import Sight
 from serving.answers.problems import Kind, Problem, problem_answers
 from serving.api.answers import RiskList, Text, entry_of, unranked_of
 from serving.decisions.publishing import published_of
 from serving.scored import queries
-from serving.scored.kept import Unchanged
+from serving.scored.as_before import answered
+from serving.scored.kept import Answer
 from serving.sessions import LARGEST_NUMBER, AsOf, Database
 from serving.tables import Batch
 
@@ -31,15 +32,13 @@ class Filters(TypedDict):
     status: str | None
 
 
-class Asked(NamedTuple):
-    """What is asked for, and by whose account: its tag is no one else's."""
+class Wanted(NamedTuple):
+    """Which list, and which page of it."""
 
     risk: str
     as_of: dt.date | None
     limit: int
     cursor: str
-    account: int
-    query: str
 
 
 router = APIRouter(prefix="/api/v1/risk-lists", tags=["risk lists"])
@@ -51,7 +50,6 @@ router = APIRouter(prefix="/api/v1/risk-lists", tags=["risk lists"])
     response_model=RiskList,
     responses={
         **problem_answers(Kind.FORBIDDEN, Kind.NOT_FOUND, Kind.LIST_CHANGED, Kind.INVALID),
-        304: {"description": "Not changed since the ETag given."},
     },
 )
 def risk_list(
@@ -65,36 +63,30 @@ def risk_list(
     status: Status | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
     cursor: Annotated[str | None, Query(description="next_cursor of the page before.")] = None,
-    if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Return the list of a risk at a month (the newest by default), highest risk first.
 
     The order is the model's; it is advice. A list scored anew while you page answers 409: start again.
     """
     filters = Filters(unit=unit, post=post, status=status)
-    asked = Asked(risk, as_of, limit, cursor or "", caller.account_id, request.url.query)
-    kept: Unchanged = request.app.state.unchanged
-    body, headers = kept.of(
-        database, (asked, *filters.values(), caller.sight), lambda: _told(database, caller.sight, asked, filters)
-    )
-    if if_none_match and headers["ETag"] in [part.strip() for part in if_none_match.split(",")]:
-        return Response(status_code=304, headers=headers)
-    return Response(body, media_type="application/json", headers=headers)
+    wanted = Wanted(risk, as_of, limit, cursor or "")
+    return answered(request, database, caller, lambda: _told(database, caller, wanted, filters, request.url.query))
 
 
-def _told(database: Session, sight: Sight, asked: Asked, filters: Filters) -> tuple[bytes, dict[str, str]]:
+def _told(database: Session, caller: Caller, wanted: Wanted, filters: Filters, query: str) -> Answer:
     """The answer's body and headers, or the Problem."""
-    batch = queries.batch_of(database, sight, asked.risk, asked.as_of)
+    sight = caller.sight
+    batch = queries.batch_of(database, sight, wanted.risk, wanted.as_of)
     if batch is None:
         raise Problem(Kind.NOT_FOUND, "There is no list of this risk and month; run jingxing score first.")
     total = queries.how_many(database, sight, batch, **filters)  # what may not be asked is refused here
-    body = _page(database, sight, batch, asked=asked, filters=filters, total=total).model_dump_json().encode()
-    return body, {"ETag": _etag(body, asked), "Cache-Control": "private, no-cache"}
+    body = _page(database, sight, batch, wanted=wanted, filters=filters, total=total).model_dump_json().encode()
+    return body, {"ETag": _etag(body, caller, query), "Cache-Control": "private, no-cache"}
 
 
-def _page(database: Session, sight: Sight, batch: Batch, *, asked: Asked, filters: Filters, total: int) -> RiskList:
-    after = _position(asked.cursor, batch) if asked.cursor else 0
-    limit, first = asked.limit, not (asked.cursor or filters["status"])
+def _page(database: Session, sight: Sight, batch: Batch, *, wanted: Wanted, filters: Filters, total: int) -> RiskList:
+    after = _position(wanted.cursor, batch) if wanted.cursor else 0
+    limit, first = wanted.limit, not (wanted.cursor or filters["status"])
     found = queries.entries(database, sight, batch, **filters, after=after, limit=limit + 1)
     unranked = queries.unranked(database, sight, batch, unit=filters["unit"], post=filters["post"]) if first else []
     published = published_of(database, batch.risk, batch.as_of)
@@ -121,9 +113,9 @@ def _page(database: Session, sight: Sight, batch: Batch, *, asked: Asked, filter
     )
 
 
-def _etag(body: bytes, asked: Asked) -> str:
+def _etag(body: bytes, caller: Caller, query: str) -> str:
     """A tag of what the answer says and who asked what: it changes with the answer, and tells no more than it."""
-    told = f"{asked.account} {asked.query} ".encode() + body
+    told = f"{caller.account_id} {query} ".encode() + body
     return f'W/"{hashlib.sha256(told).hexdigest()[:20]}"'
 
 

@@ -17,6 +17,8 @@ from serving.database import WRITES, transaction
 from serving.tables import Batch
 
 Value = TypeVar("Value")
+Answer = tuple[bytes, dict[str, str]]
+"""Body and headers."""
 MOST = 64
 MOST_READS = 512
 MOST_VALUES = 256
@@ -91,12 +93,10 @@ class Unchanged:
         self._reads: dict[tuple[int, str], str] = {}
         """Number and hash of a row of the chain -> the hash of the last one by then that changed something."""
         self._newest = -1, ""
-        self._answers: OrderedDict[Hashable, tuple[bytes, dict[str, str]]] = OrderedDict()
+        self._answers: OrderedDict[tuple[str, Hashable], Answer] = OrderedDict()
         self._values: Newest[Any] = Newest(MOST_VALUES)
 
-    def of(
-        self, session: Session, asked: Hashable, make: Callable[[], tuple[bytes, dict[str, str]]]
-    ) -> tuple[bytes, dict[str, str]]:
+    def of(self, session: Session, asked: Hashable, make: Callable[[], Answer]) -> Answer:
         """Return the body and headers of an answer, made if they are not there or if anything was changed since.
 
         ``asked`` must hold all that the answer depends on beside the store: also what the caller may see.
@@ -105,11 +105,21 @@ class Unchanged:
         found = self._answers.get(key)
         if found is None:
             found = make()
-            if len(found[0]) <= LARGEST:
-                self._answers[key] = found
-            while len(self._answers) > MOST:
-                self._answers.popitem(last=False)
+            with self._lock:
+                if len(found[0]) <= LARGEST:
+                    self._answers[key] = found
+                while len(self._answers) > MOST:
+                    self._answers.popitem(last=False)
         return found
+
+    def again(self, session: Session, asked: Hashable) -> Answer | None:
+        """Return what ``of`` would without making anything; None where it would have to."""
+        return self._answers.get((self._last_change(session), asked))
+
+    def find(self, wanted: Callable[[Hashable], bool]) -> Hashable | None:
+        """Return something asked whose answer is kept, fresh or not, and that is wanted. The store is not read."""
+        with self._lock:
+            return next((asked for _, asked in self._answers if wanted(asked)), None)
 
     def value(self, session: Session, asked: Hashable, make: Callable[[Session], Value]) -> Value:
         """Return what ``make`` gives of a session, made if it is not there or if anything was changed since.

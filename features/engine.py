@@ -7,10 +7,10 @@ known then; afterwards officers are set beside their peers and units.
 import itertools
 import os
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
-from functools import partial
-from typing import TypeVar
+from functools import lru_cache, partial
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -125,26 +125,55 @@ def feature_rows(
 
     ``names`` chooses features (all by default; an unknown one is a Refusal); ``progress`` is told 1 per as-of.
     """
-    wanted = sorted(set(as_ofs))
-    columns = tuple(names) if names is not None else feature_names(given.profile)
-    if len(set(columns)) < len(columns):
-        raise Refusal("A feature was asked for twice.", sorted({name for name in columns if columns.count(name) > 1}))
-    unknown = sorted(set(columns) - set(feature_names(given.profile)))
-    if unknown:
-        raise Refusal("These features do not exist in this profile:", unknown)
-    if not wanted:
+    months = sorted(set(as_ofs))
+    if not months:
         raise Refusal("No as-of was asked for.")
-    given = given.until(wanted[-1])
-    opened = feature_names(given.profile, sensitive=False)
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        parted = threads.submit(Parted, given, wanted[-1])
+    wanted = _wanted(Same(given.profile), tuple(names) if names is not None else None)
+    given = given.until(months[-1])
+    with ThreadPoolExecutor(os.cpu_count()) if len(given.officers) > TILE else _Here() as threads:
+        parted = threads.submit(Parted, given, months[-1])
         start = first_month(given)
-        cohorts = [cohort(given, as_of, start) for as_of in wanted]
-        making = _Making(given, Wanted(given.profile, columns, opened=opened), cohorts)
+        cohorts = [cohort(given, month, start) for month in months]
+        making = _Making(given, wanted, cohorts)
         making.alone(threads, parted.result(), progress)
         making.beside_others(threads)
     making.index()
-    return making.rows(columns)
+    return making.rows(tuple(wanted.position))
+
+
+@dataclass(frozen=True, eq=False)
+class Same(Generic[Part]):
+    """A thing as a key that is equal to no other, be it alike in all."""
+
+    value: Part
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Same) and self.value is other.value
+
+
+@lru_cache(maxsize=32)
+def _wanted(profile: Same[Profile], names: tuple[str, ...] | None) -> Wanted:
+    """The columns asked for, all by default; kept, since a service asks the same of one profile all day."""
+    every = feature_names(profile.value)
+    columns = every if names is None else names
+    if len(set(columns)) < len(columns):
+        raise Refusal("A feature was asked for twice.", sorted({name for name in columns if columns.count(name) > 1}))
+    unknown = sorted(set(columns) - set(every))
+    if unknown:
+        raise Refusal("These features do not exist in this profile:", unknown)
+    return Wanted(profile.value, columns, opened=feature_names(profile.value, sensitive=False))
+
+
+class _Here(Executor):
+    """Does everything at once in this thread: few officers are done before a thread is begun."""
+
+    def submit(self, work: Callable[..., Any], /, *given: Any, **named: Any) -> "Future[Any]":
+        done: Future[Any] = Future()
+        done.set_result(work(*given, **named))
+        return done
 
 
 class _Making:
@@ -159,7 +188,7 @@ class _Making:
         self.levels = np.empty((size, len(wanted.levels)))
         """What people are compared by, of the members of one as-of after those of the other."""
 
-    def alone(self, threads: ThreadPoolExecutor, parted: Parted, progress: Callable[[int], None] | None) -> None:
+    def alone(self, threads: Executor, parted: Parted, progress: Callable[[int], None] | None) -> None:
         """Write everything that needs nobody else."""
         walking = Tiles(self.given, self.wanted, self.whose, parted)
         tiles, told = range(0, len(self.given.officers), TILE), 0
@@ -172,7 +201,7 @@ class _Making:
     def _tile(self, walking: Tiles, first: int) -> None:
         walking.walk(first, min(first + TILE, len(self.given.officers)), self.values, self.levels)
 
-    def beside_others(self, threads: ThreadPoolExecutor) -> None:
+    def beside_others(self, threads: Executor) -> None:
         """Write what compares officers with their peers and their unit."""
         as_ofs, levels = range(0, len(self.cohorts), AS_OFS_AT_ONCE), range(0, len(self.wanted.levels), LEVELS_AT_ONCE)
         for _ in _each(threads, lambda part: self._compared(*part), list(itertools.product(as_ofs, levels))):
@@ -230,7 +259,7 @@ class _Making:
         return FeatureRows(names=columns, values=self.values, **found)
 
 
-def _each(threads: ThreadPoolExecutor, work: Callable[[Part], None], parts: Sequence[Part]) -> Iterable[None]:
+def _each(threads: Executor, work: Callable[[Part], None], parts: Sequence[Part]) -> Iterable[None]:
     """Do the parts on all processors; one alone is done here."""
     return threads.map(work, parts) if len(parts) > 1 else map(work, parts)
 

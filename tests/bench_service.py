@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi.routing import iter_route_contexts
-from sqlalchemy import create_engine, func, make_url, select, text
+from sqlalchemy import create_engine, make_url, select, text
 
 from serving.access import accounts, credentials
 from serving.access.audit import SYSTEM
@@ -31,11 +31,11 @@ from serving.access.caller import COOKIE
 from serving.access.roles import Role
 from serving.access.tables import Account
 from serving.app import create_app
-from serving.backups.copying import copy_rows
-from serving.database import WRITES, open_database, transaction
+from serving.database import open_database, transaction
 from serving.tables import Batch, Score
 from tests.bench_force import PROGRAM, ROOT, scored
 from tests.bench_load import Ask, Plan
+from tests.store_fixtures import copied
 
 RISK = "burnout"
 USERS = 10
@@ -149,20 +149,12 @@ def stores() -> dict[str, str | None]:
             connection.execute(text("CREATE DATABASE force"))
     asked.dispose()
     url = address.set(database="force").render_as_string(hide_password=False)
-    _copied(home, url)
-    return {"SQLite": None, "PostgreSQL": url}
-
-
-def _copied(home: Path, url: str) -> None:
-    """Fill PostgreSQL where it holds no list yet: all of it, or nothing."""
-    source, target = open_database(home), open_database(home, url)
-    with source.execution_options(**{WRITES: False}).connect() as held, target.begin() as into:
-        if not into.scalar(select(func.count()).select_from(Batch)):
-            copy_rows(held, into)
-    with target.connect().execution_options(isolation_level="AUTOCOMMIT") as into:
+    copied(home, url)
+    engine = open_database(home, url)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as into:
         into.execute(text("ANALYZE"))
-    source.dispose()
-    target.dispose()
+    engine.dispose()
+    return {"SQLite": None, "PostgreSQL": url}
 
 
 def token(home: Path, url: str | None) -> tuple[tuple[str, str], ...]:

@@ -27,6 +27,7 @@ from serving.app import create_app
 from serving.assessed.storing import store_assessment
 from serving.database import open_database, transaction
 from tests.serving_fixtures import an_officer, sign_in
+from tests.store_fixtures import copied, new_database
 
 EXAMPLES = int(os.environ.get("JINGXING_SCHEMA_EXAMPLES", "2"))
 """Requests to each call as each role; the acceptance run sends many more."""
@@ -41,6 +42,16 @@ def served(made_home, tmp_path_factory):
     shutil.copytree(made_home, home)
     engine, histories = open_database(home), load_histories(home)
     store_assessment(assess(histories, int(month_of_day(histories.last_recorded))), engine)
+    yield create_app(home, engine), engine
+    engine.dispose()
+
+
+@pytest.fixture
+def served_from_postgres(served, postgres_address):
+    """The same in a store on PostgreSQL."""
+    home, url = served[0].state.home, new_database(postgres_address)
+    copied(home, url)
+    engine = open_database(home, url)
     yield create_app(home, engine), engine
     engine.dispose()
 
@@ -98,11 +109,18 @@ def asked(call, headers, there, *, examples=EXAMPLES):
 
 @pytest.mark.parametrize("role", Role)
 def test_no_call_fails_or_answers_outside_the_schema(served, role):
-    app, engine = served
+    assert _faults(*served, role) == []
+
+
+def test_nor_does_any_on_postgresql(served_from_postgres):
+    assert _faults(*served_from_postgres, Role.WELLNESS) == []
+
+
+def _faults(app, engine, role):
     headers, there, wrong = headers_of(engine, role.value), known(engine), []
     for call in whole_api(app):
         wrong += asked(call, headers, there)[0]
-    assert wrong == []
+    return wrong
 
 
 def test_a_fault_would_be_found(served):

@@ -123,12 +123,16 @@ class Parted:
         chosen = slice(*np.searchsorted(self.entries.officer, np.array([first, after], dtype=np.int32)))
         return Export(_taken(self.entries, chosen), self.base, first, after - first)
 
-    def of_measures(self, measures: npt.NDArray[np.bool_], officers: int) -> Export:
-        """Return everyone's rows of some measures, and whatever is long work."""
+    def of_measures(self, measures: npt.NDArray[np.bool_], officers: int, *, since: int) -> Export:
+        """Return everyone's rows of some measures, and whatever is long work, that occurred from a month on.
+
+        All that is known of them in those months is made of these: a cube begins with the first.
+        """
         kept = measures[self.entries.measure]
         if len(self.entries.began):
             kept |= self.entries.began != NO_DAY
-        return Export(_taken(self.entries, np.flatnonzero(kept)), self.base, 0, officers)
+        kept &= self.entries.occurred >= first_day(since)
+        return Export(_taken(self.entries, np.flatnonzero(kept)), max(self.base, since), 0, officers)
 
 
 class KnownCube:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from features.asknown import KnownCube
+from features.asknown import KnownCube, Parted
 from features.cohort import Standing, standing
 from features.histories.tables import Floats, Histories, Ints
 from features.months import first_day, last_day, month_of_day
@@ -117,6 +117,12 @@ def monthly_index(given: Histories, cube: KnownCube, months: range) -> Floats:
         members = np.flatnonzero(where.post >= 0)
         found[row, members] = vs_peers(scores[members], where.post[members], len(posts), told=asked.of("index", SECOND))
     return found
+
+
+def index_cube(given: Histories, *, first: int, last: int) -> KnownCube:
+    """Return a cube, not advanced yet, of what the index of the months from ``first`` on reads, known by ``last``."""
+    export = Parted(given, last).of_measures(read_by_index(given), len(given.officers), since=first)
+    return KnownCube(given, last_month=last, export=export)
 
 
 def read_by_index(given: Histories) -> npt.NDArray[np.bool_]:

@@ -19,7 +19,7 @@ import pandas as pd
 from features.asknown import KnownCube, Parted
 from features.cells import Cells
 from features.cohort import Cohort, cohort, first_month
-from features.efficiency import monthly_index, read_by_index
+from features.efficiency import index_cube, monthly_index
 from features.errors import Refusal
 from features.histories.tables import Floats, Histories, Ints
 from features.months import last_day, timestamps
@@ -238,9 +238,8 @@ class _Making:
         """Write the columns of the efficiency index, which compares the months of everyone."""
         if not any(name in self.wanted.position for name in _index_names()):
             return
-        last = self.cohorts[-1].as_of
-        export = Parted(self.given, last).of_measures(read_by_index(self.given), len(self.given.officers))
-        cube = KnownCube(self.given, last_month=last, export=export)
+        first, last = self.cohorts[0].as_of - INDEX_MONTHS + 1, self.cohorts[-1].as_of
+        cube = index_cube(self.given, first=first, last=last)
         for number, members in enumerate(self.cohorts):
             for month in range(cube.now + 1, members.as_of + 1):
                 cube.advance(month)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from features.asknown import NEVER, KnownCube, lifetimes
+from features.asknown import NEVER, lifetimes
 from features.cohort import cohort
-from features.efficiency import monthly_index
+from features.efficiency import index_cube, monthly_index
 from features.errors import Refusal
 from features.histories.tables import Floats, Histories, Ints
 from features.months import NO_DAY, last_day, month_of_day, timestamps
@@ -129,7 +129,7 @@ class _Index:
     def __init__(self, given: Histories, outcome: IndexOutcome, *, first_month: int, last_month: int) -> None:
         self.outcome, self.base = outcome, first_month - outcome.baseline_months + 1
         newest = int(month_of_day(given.last_recorded)) if len(given.events) else last_month
-        cube = KnownCube(given, last_month=max(last_month, newest))
+        cube = index_cube(given, first=self.base, last=max(last_month, newest))
         for month in range(cube.base, max(last_month, newest) + 1):
             cube.advance(month)
         self.index = monthly_index(given, cube, range(self.base, last_month + 1))

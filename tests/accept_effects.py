@@ -100,7 +100,8 @@ def spared(given: Histories, trial: Trial, truth: pd.DataFrame) -> tuple[float, 
     true = (table["without"] - table["with_help"]).to_numpy()
     places = round(QUOTA * len(table))
     best = np.argsort(-table["benefit"].fillna(-np.inf).to_numpy(), kind="stable")[:places]
-    risk = pd.Series(scores_of(found.study, rows.values).prognosis, index=given.officers[rows.officer])
+    assert found.scores is not None
+    risk = pd.Series(scores_of(found.study, found.scores, rows.values).prognosis, index=given.officers[rows.officer])
     riskiest = np.argsort(-risk.loc[table["officer_id"]].to_numpy(), kind="stable")[:places]
     return float(true[best].sum()), float(true[riskiest].sum()), float(true.mean() * places)
 

@@ -151,8 +151,8 @@ def test_a_profile_without_posts_gives_every_post_the_same_indicators() -> None:
     assert SMALL.is_dir()
 
 
-def index_from(given: Histories, measures: np.ndarray, last: int) -> np.ndarray:
-    export = Parted(given, last).of_measures(measures, len(given.officers))
+def index_from(given: Histories, measures: np.ndarray, last: int, *, since: int = 0) -> np.ndarray:
+    export = Parted(given, last).of_measures(measures, len(given.officers), since=since)
     cube = KnownCube(given, last_month=last, export=export)
     for month in range(cube.now + 1, last + 1):
         cube.advance(month)
@@ -160,7 +160,7 @@ def index_from(given: Histories, measures: np.ndarray, last: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("simulated", [True, False])
-def test_the_index_reads_no_measure_but_those_that_it_names(simulated: bool) -> None:
+def test_the_index_reads_no_measure_but_those_that_it_names_and_nothing_before_its_months(simulated: bool) -> None:
     if simulated:
         made = simulate(officers=80, months=20, seed=5)
         given = histories(profile=load_profile("gongan"), roster=made.roster, events=made.events)
@@ -175,6 +175,7 @@ def test_the_index_reads_no_measure_but_those_that_it_names(simulated: bool) -> 
     whole = index_from(given, np.ones(len(read), dtype=bool), last)
     assert np.isfinite(whole).any()
     np.testing.assert_array_equal(index_from(given, read, last), whole)
+    np.testing.assert_array_equal(index_from(given, read, last, since=last - 11), whole)
     missed = [number for number in np.flatnonzero(read) if (given.events.measure == number).any()]
     differs = [not np.array_equal(index_from(given, read & (np.arange(len(read)) != n), last), whole, equal_nan=True)
                for n in missed]  # fmt: skip

@@ -84,13 +84,15 @@ class Counts:
         parts = (np.concatenate([getattr(self, name), getattr(other, name)]) for name in ("group", "value", "times"))
         return _counted(*parts)
 
-    def medians(self, groups: int) -> npt.NDArray[np.floating]:
-        """Return each group's median as numpy.median finds it; NaN for a group without values."""
+    def medians(self, groups: int, *, fewest: int = 1) -> npt.NDArray[np.floating]:
+        """Return each group's median as numpy.median finds it; NaN for a group of fewer values than ``fewest``."""
         found = np.full(groups, np.nan, dtype=self.value.dtype)
         upto = np.cumsum(self.times)
         for group in np.unique(self.group):
             first, after = np.searchsorted(self.group, [group, group + 1])
             before, size = upto[first] - self.times[first], upto[after - 1] - upto[first] + self.times[first]
+            if size < fewest:
+                continue
             low, high = np.searchsorted(
                 upto[first:after], before + np.array([(size - 1) // 2, size // 2]), side="right"
             )

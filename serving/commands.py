@@ -14,6 +14,7 @@ from features.months import month_text, parse_month
 from features.parts.blocks import blocks_of
 from features.parts.workers import DASK, opened
 from serving.database import open_database
+from serving.decisions.rescored import rescore_owed
 from serving.scored.in_parts import computed_by, score_file
 from serving.scored.scoring import KEPT, Computed, check_month, score_into_store, write_parquet
 from serving.words import number, percent, say
@@ -69,6 +70,7 @@ def _score(
             cohorts = score_into_store(
                 given, models, [month], database, advance=advance, told=told, home=console.home, computed=known
             )
+            rescore_owed(database, console.home, [month])
     if out is not None:
         write_parquet(out, cohorts)
     for each in cohorts if version is None else ():

@@ -1,5 +1,6 @@
 """Connections to the score store: SQLite under HOME/var, or PostgreSQL; migrated at start."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select, text
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import Session
 
@@ -66,6 +67,16 @@ def transaction(engine: Engine, *, writes: bool = True) -> Iterator[Session]:
 def _meant(engine: Engine, writes: bool) -> Engine:
     """The engine as its connections are told what they are for; made once, not for every request."""
     return engine.execution_options(**{WRITES: writes})
+
+
+def one_at_a_time(session: Session, *what: str) -> None:
+    """Wait until no other transaction does the same, and keep others from it until the end of this one.
+
+    In SQLite writers take turns at all times.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        key = int.from_bytes(hashlib.sha256("|".join(what).encode()).digest()[:8], signed=True)
+        session.execute(select(func.pg_advisory_xact_lock(key)))
 
 
 def _engine(home: Path, url: str | None) -> Engine:

@@ -1,6 +1,8 @@
 """The basis for health data: features use it only where there is one on that day; a withdrawal counts at once."""
 
 import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -20,19 +22,23 @@ from serving.access.roles import Role
 from serving.access.sight import WHOLE, Sight
 from serving.access.tables import AuditRow
 from serving.answers.problems import Problem
+from serving.commands import chosen_models
 from serving.database import open_database, transaction
 from serving.decisions import consents
 from serving.decisions.consents import basis_of, give, withdraw
-from serving.decisions.rescored import rescore_withdrawn
+from serving.decisions.rescored import rescore_owed, rescore_withdrawn
 from serving.decisions.tables import Consent, Rescored
 from serving.months.replay import past_list, replay
+from serving.months.rerun import as_of_now
 from serving.persons.seen import health_groups
 from serving.persons.timeline import timeline
 from serving.scored.queries import batch_of, entries, person_risks
-from serving.tables import Score
+from serving.scored.scoring import score_into_store
+from serving.tables import RecommendationRow, Score
 from tests.forces import force, random_tables
 from tests.reference import end_of, reference_rows
 from tests.serving_fixtures import last_month
+from training.registry.registry import Registry
 
 AS_OF = 2021 * 12 + 5
 WANG = Actor("wang", "officer")
@@ -269,6 +275,77 @@ def test_a_withdrawal_that_cannot_be_computed_waits_with_its_health_reasons_hidd
     assert rescore_withdrawn(engine, home) == 1  # the other list uses no health data
     with transaction(engine, writes=False) as session:
         assert session.scalar(select(Consent.rescored_at)) is not None
+
+
+def test_a_list_that_was_being_scored_during_a_withdrawal_is_computed_anew_too(withdrawn):
+    home, engine, who, _ = withdrawn
+    rescore_withdrawn(engine, home)
+    read_before = replace(load_histories(home), bases=NO_BASES)  # as a run that began before the withdrawal
+    month = last_month(read_before)
+    models = chosen_models(Registry(home), read_before, risk="burnout")
+    score_into_store(read_before, models, [month], engine, advance=lambda _: None)
+    assert rescore_owed(engine, home, [month]) == 1
+    with transaction(engine, writes=False) as session:
+        past = past_list(session, "burnout", month)
+        risk = next(r for r in person_risks(session, WHOLE, who, month_end(month)) if r.batch.risk == "burnout")
+        assert not health_groups(session, risk.batch) & {reason["measure"] for reason in risk.reasons.strongest}
+        stands, stored = risk.score.probability, session.get_one(Score, (risk.batch.id, who)).probability
+    assert stands == as_of_now(home, past, who).probability != stored
+    score_into_store(load_histories(home), models, [month], engine, advance=lambda _: None)
+    assert rescore_owed(engine, home, [month]) == 0  # this one knows of it
+
+
+def test_what_a_withdrawal_changes_is_logged_also_where_no_score_can_be_computed(own_home, monkeypatch):
+    monkeypatch.setattr("serving.decisions.rescored.as_of_now", lambda *_, **__: _refuse())
+    engine = open_database(own_home)
+    with transaction(engine, writes=False) as session:
+        offered = sorted(set(session.scalars(select(RecommendationRow.officer_id))))
+    logged = 0
+    for who in offered[:8]:
+        with transaction(engine) as session:
+            withdraw(session, WANG, who, register=True, home=own_home, today=dt.date.today())
+        before, rows = _offers(engine, who), _rescored_rows(engine)
+        assert rescore_withdrawn(engine, own_home) == 0
+        assert (_offers(engine, who) != before) == (_rescored_rows(engine) > rows), who
+        again = _rescored_rows(engine)
+        rescore_withdrawn(engine, own_home)
+        assert _rescored_rows(engine) == again  # nothing changed any more
+        logged += again > rows
+    assert logged
+    engine.dispose()
+
+
+def _refuse():
+    raise Refusal("The model's files are gone.")
+
+
+def _offers(engine, who):
+    with transaction(engine, writes=False) as session:
+        table = RecommendationRow.__table__
+        mine = select(table).where(table.c.officer_id == who).order_by(table.c.as_of, table.c.position)
+        return session.execute(mine).all()
+
+
+def _rescored_rows(engine):
+    with transaction(engine, writes=False) as session:
+        return len(session.scalars(select(AuditRow).where(AuditRow.action.startswith("rescored"))).all())
+
+
+@pytest.mark.parametrize(("what", "first"), [(give, None), (withdraw, give)])
+def test_of_several_at_once_one_is_taken(store, tmp_path, what, first):
+    if first:
+        change(store, first, tmp_path)
+
+    def once(_):
+        try:
+            change(store, what, tmp_path)
+        except Problem:
+            return 0
+        return 1
+
+    with ThreadPoolExecutor(4) as threads:
+        assert sum(threads.map(once, range(4))) == 1
+    assert len(basis(store).rows) == 1
 
 
 def test_a_timeline_draws_no_health_event_of_a_person_without_a_basis(made_home, own_home):

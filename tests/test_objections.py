@@ -1,18 +1,22 @@
 """Objections and help: a clock, somebody else decides, both scores side by side, the answer kept; on both databases."""
 
 import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import select
 
 from features.histories.store import load_histories
-from serving.access.accounts import account_named
-from serving.access.audit import Actor, faults
+from features.months import month_text
+from serving.access.accounts import NewAccount, account_named, add_account
+from serving.access.audit import SYSTEM, Actor, faults
 from serving.access.roles import Role
 from serving.access.sight import WHOLE, Sight
 from serving.access.tables import AuditRow
 from serving.answers.problems import Kind, Problem
 from serving.app import create_app
+from serving.cli import main
 from serving.database import open_database, transaction
 from serving.decisions.consents import withdraw
 from serving.decisions.flags import flag_of, raise_flags
@@ -31,14 +35,14 @@ from serving.decisions.objections import (
     to_correct,
 )  # fmt: skip
 from serving.decisions.reruns import in_force, rerun
-from serving.decisions.rescored import rescore_withdrawn
+from serving.decisions.rescored import rescore_upheld, rescore_withdrawn
 from serving.decisions.reviews import Decision, Verdict, decide
 from serving.decisions.tables import Flag, Rescored
 from serving.months.replay import past_list
 from serving.months.rerun import as_of_now, without_records
 from serving.persons.seen import health_groups
 from serving.scored.queries import batch_of, person_risks
-from serving.tables import Batch
+from serving.tables import Batch, Score
 from tests.serving_fixtures import last_month, signed_in_client
 from tests.test_reviews import JUNE, listed
 
@@ -117,6 +121,36 @@ def test_the_account_that_sent_an_objection_does_not_decide_it_though_it_is_tied
     with refused(Kind.FORBIDDEN):
         decided(store, number, Actor(WANG.name, "wellness"))
     decided(store, number, LI)
+
+
+@pytest.mark.parametrize("first", ["reviewed", "sent"])
+def test_nor_does_another_account_of_the_same_officer(store, first):
+    listed(store, JUNE, people="ab")
+    with transaction(store) as session:
+        for name in ("chen", "chen the second"):
+            add_account(session, SYSTEM, NewAccount(name, Role.WELLNESS, officer_id="c"))
+    if first == "reviewed":
+        reviewed(store, CHEN)
+    with transaction(store) as session:
+        by = CHEN if first == "sent" else WANG
+        number = contest(session, by, Contested(**MINE), days=15, now=MADE).id
+    with refused(Kind.FORBIDDEN):
+        decided(store, number, Actor("chen the second", "wellness"), sight=Sight(Role.WELLNESS, officer_id="c"))
+    decided(store, number, LI, sight=Sight(Role.WELLNESS, officer_id="d"))
+
+
+def test_the_same_objection_sent_several_times_at_once_is_taken_once(store):
+    listed(store, JUNE, people="ab")
+
+    def once(_):
+        try:
+            made(store)
+        except Problem:
+            return 0
+        return 1
+
+    with ThreadPoolExecutor(5) as threads:
+        assert sum(threads.map(once, range(5))) == 1
 
 
 def test_hr_decides_where_only_scores_change_that_it_may_see(store):
@@ -392,6 +426,28 @@ def test_objections_upheld_one_after_the_other_leave_out_the_records_of_all_of_t
     past, risk, _ = as_shown(engine, who)
     assert risk.score.probability == without_records(own_home, past, who, records).probability
     assert list(risk.reasons.contributions) != without_records(own_home, past, who, second).contributions
+    engine.dispose()
+
+
+@pytest.mark.parametrize("command", [["score", "--as-of"], ["month"]])
+def test_a_list_scored_anew_leaves_out_what_was_upheld_before(own_home, contested, command):
+    who, records = contested
+    engine = open_database(own_home)
+    upheld(engine, own_home, who, records)
+    past, before, _ = as_shown(engine, who)
+    first = before.batch.scored_at
+    done = CliRunner().invoke(main, ["--home", str(own_home), *command, month_text(past.as_of)])
+    assert done.exit_code == 0, done.output
+    _, after, _ = as_shown(engine, who)
+    assert after.batch.scored_at > first
+    assert after.score.probability == before.score.probability
+    assert after.score.probability == as_of_now(own_home, past, who, disputed=records).probability
+    with transaction(engine, writes=False) as session:
+        stored = session.get_one(Score, (after.batch.id, who))
+        assert stored.probability != after.score.probability
+        assert stored.rank == after.score.rank  # the draft is in the order of what stands
+        assert faults(session) == []
+    assert rescore_upheld(engine, own_home, [past.as_of]) == 0
     engine.dispose()
 
 

@@ -51,8 +51,13 @@ def bases_of(spans: Iterable[Span]) -> Bases:
     if not rows:
         return NO_BASES
     first = day_numbers(np.array([row[1] for row in rows], dtype="datetime64[D]"))
-    ends = [NO_END if row[2] is None else (row[2] - dt.date(1970, 1, 1)).days for row in rows]
+    ends = [NO_END if row[2] is None else day_number(row[2]) for row in rows]
     return Bases(np.array([row[0] for row in rows], dtype=str), first, np.array(ends, dtype=np.int32))
+
+
+def day_number(day: dt.date) -> int:
+    """Return a day as Bases counts it: days since 1970-01-01."""
+    return (day - dt.date(1970, 1, 1)).days
 
 
 def load_bases(home: Path) -> Bases:

@@ -12,9 +12,10 @@ from pathlib import Path
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from features.histories.bases import Span, write_bases
+from features.histories.bases import Bases, Span, day_number, write_bases
 from serving.access.audit import Actor, record
 from serving.answers.problems import Kind, Problem
+from serving.database import one_at_a_time
 from serving.decisions.tables import Consent
 from serving.tables import Batch
 
@@ -48,6 +49,7 @@ def basis_of(session: Session, officer_id: str, *, register: bool) -> Basis:
 
 def give(session: Session, actor: Actor, officer_id: str, *, register: bool, home: Path, today: dt.date) -> None:
     """Write consent from today on; a Problem where there is a basis already."""
+    one_at_a_time(session, HEALTH, officer_id)
     if basis_of(session, officer_id, register=register).covered:
         raise Problem(Kind.INVALID, "There is a basis already; nothing was changed. 已有依据，未作改动。")
     session.add(Consent(officer_id=officer_id, basis=HEALTH, given_on=today, withdrawn_on=None, by=actor.name))
@@ -71,6 +73,7 @@ def withdraw(
     The months before keep what was lawful then, so that past lists can be rebuilt; with ``past`` they too go without,
     in every training and replay from now on. Call ``rescored.rescore_withdrawn`` when this is committed.
     """
+    one_at_a_time(session, HEALTH, officer_id)
     found = basis_of(session, officer_id, register=register)
     if not found.covered:
         raise Problem(Kind.INVALID, "There is no basis to withdraw; nothing was changed. 没有可撤回的依据，未作改动。")
@@ -86,6 +89,19 @@ def withdraw(
     session.flush()
     record(session, actor, "consent withdrawn", f"officer {officer_id}", past_too=past)
     write_bases(home, spans(session))
+
+
+def owe_again(session: Session, bases: Bases) -> None:
+    """Have scores computed anew of those whose basis ended after the histories that are being scored were read.
+
+    Call it when the log was written to: who withdraws from then on finds the new lists.
+    """
+    known = set(zip(bases.officer.tolist(), bases.first.tolist(), bases.last.tolist(), strict=True))
+    ended = select(Consent).where(Consent.counts_until.is_not(None), Consent.rescored_at.is_not(None))
+    for row in session.scalars(ended.execution_options(populate_existing=True)):
+        last = row.counts_until or row.given_on
+        if (row.officer_id, day_number(row.given_on), day_number(last)) not in known:
+            row.rescored_at = None
 
 
 def spans(session: Session) -> list[Span]:

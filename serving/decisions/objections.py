@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 
 from serving.access.audit import Actor, record
 from serving.access.sight import Sight
-from serving.access.tables import AuditRow
+from serving.access.tables import Account, AuditRow
 from serving.answers.problems import Kind, Problem
+from serving.database import one_at_a_time
 from serving.decisions.tables import Flag, Objection, Review
 from serving.tables import Batch, Score
 
@@ -108,6 +109,7 @@ def contest(
     Raises a Problem where the person has no score of the risk, or the same is already being looked at.
     """
     moment = now or dt.datetime.now(dt.UTC)
+    one_at_a_time(session, MADE, given.officer_id)
     batch = _list_of(session, given)
     _refuse_twice(session, given)
     row = Objection(
@@ -153,6 +155,12 @@ def upheld_records(session: Session, officer_id: str) -> list[str]:
     return sorted({name for names in session.scalars(select(Objection.event_ids).where(*upheld)) for name in names})
 
 
+def contested_with_success(session: Session) -> list[str]:
+    """Return those who had an objection upheld, by their number."""
+    upheld = select(Objection.officer_id).where(Objection.status == Outcome.UPHELD).distinct()
+    return list(session.scalars(upheld.order_by(Objection.officer_id)))
+
+
 def decide_objection(
     session: Session, actor: Actor, given: Decided, sight: Sight, *, now: dt.datetime | None = None
 ) -> Objection:
@@ -196,9 +204,9 @@ def decide_objection(
 
 def why_not(session: Session, actor: Actor, sight: Sight, row: Objection) -> str | None:
     """Return why this account may not decide an objection, None where it may."""
-    if sight.officer_id == row.officer_id or actor.name == _entered_by(session, row):
+    if sight.officer_id == row.officer_id or _is_one_of(session, actor, sight, _entered_by(session, row)):
         return "It is your own objection. 不得决定本人提出的异议。"
-    if actor.name in first_reviewers(session, row):
+    if _is_one_of(session, actor, sight, first_reviewers(session, row)):
         return "You reviewed it first: somebody else decides. 您是首位处理人，须由他人决定。"
     if _still_computed(session, sight, row):
         return (
@@ -213,10 +221,18 @@ def why_not(session: Session, actor: Actor, sight: Sight, row: Objection) -> str
     return None
 
 
-def _entered_by(session: Session, row: Objection) -> str | None:
+def _is_one_of(session: Session, actor: Actor, sight: Sight, names: set[str]) -> bool:
+    """Whether an account is one of these, or belongs to the same officer as one of them."""
+    if actor.name in names:
+        return True
+    theirs = select(Account.id).where(Account.name.in_(names), Account.officer_id == sight.officer_id)
+    return sight.officer_id is not None and session.scalar(theirs.limit(1)) is not None
+
+
+def _entered_by(session: Session, row: Objection) -> set[str]:
     """The account that sent the objection, also where it is tied to no officer: the log knows it."""
     made = select(AuditRow.actor).where(AuditRow.action == MADE, AuditRow.subject == f"objection {row.id}")
-    return session.scalar(made.limit(1))
+    return set(session.scalars(made.limit(1)))
 
 
 def _still_computed(session: Session, sight: Sight, row: Objection) -> bool:

@@ -1,4 +1,4 @@
-"""Scores computed anew beside a list that stands: after consent was withdrawn, or an objection upheld.
+"""Scores computed anew beside a list that stands: after consent was withdrawn, or where objections were upheld.
 
 A published list never changes, the correction is shown beside it; a draft takes the order of what stands.
 """
@@ -16,10 +16,10 @@ from features.errors import Refusal
 from features.months import month_end, month_of
 from serving.access.audit import SYSTEM, record
 from serving.database import transaction
-from serving.decisions.objections import upheld_records
+from serving.decisions.objections import contested_with_success, upheld_records
 from serving.decisions.publishing import held_still
 from serving.decisions.restated import circumstances, offer_anew, rerank
-from serving.decisions.standing import CONSENT, uses_health
+from serving.decisions.standing import CONSENT, OBJECTION, uses_health
 from serving.decisions.tables import Consent, Rescored
 from serving.months.replay import PastList, past_list
 from serving.months.rerun import PersonScore, as_of_now
@@ -38,6 +38,11 @@ def keep(session: Session, risk: str, as_of: dt.date, officer_id: str, *, score:
         rerank(session, batch)
 
 
+def rescore_owed(engine: Engine, home: Path, as_ofs: Sequence[int]) -> int:
+    """Compute what lists just made owe to people: to who withdrew meanwhile, and to whose objection was upheld."""
+    return rescore_withdrawn(engine, home) + rescore_upheld(engine, home, as_ofs)
+
+
 def rescore_withdrawn(engine: Engine, home: Path) -> int:
     """Compute the standing scores of all who withdrew consent since; return how many scores were made anew.
 
@@ -49,6 +54,49 @@ def rescore_withdrawn(engine: Engine, home: Path) -> int:
             standing = {each.id: _standing(session, each) for each in waiting}
             upheld = {each.id: upheld_records(session, each.officer_id) for each in waiting}
         return sum(_rescore(engine, home, each, standing[each.id], upheld[each.id]) for each in waiting)
+
+
+def rescore_upheld(engine: Engine, home: Path, as_ofs: Sequence[int]) -> int:
+    """Compute the scores of lists just made without the records of objections upheld before; return how many changed.
+
+    Such records count until they are corrected at the source: then there is nothing more to leave out.
+    """
+    with FileLock(home / "var" / "rescoring.lock"):
+        with transaction(engine, writes=False) as session:
+            upheld = {who: upheld_records(session, who) for who in contested_with_success(session)}
+            named = {who: _made_without_it(session, who, as_ofs) for who, records in upheld.items() if records}
+        return sum(_leave_out(engine, home, who, named[who], upheld[who]) for who in named if named[who])
+
+
+def _made_without_it(session: Session, officer_id: str, as_ofs: Sequence[int]) -> list[tuple[PastList, float]]:
+    """The lists of these months that name the person and know of no upheld objection, with the probability in each."""
+    same = (Rescored.risk == Batch.risk) & (Rescored.as_of == Batch.as_of) & (Rescored.at >= Batch.scored_at)
+    done = select(Rescored.id).where(same, Rescored.officer_id == officer_id, Rescored.cause == OBJECTION)
+    statement = (
+        select(Batch.risk, Batch.as_of, Score.probability)
+        .join(Score, Score.batch_id == Batch.id)
+        .where(Score.officer_id == officer_id, Batch.as_of.in_(map(month_end, as_ofs)), ~done.exists())
+    )
+    found = session.execute(statement.order_by(Batch.as_of, Batch.risk)).all()
+    return [(past_list(session, row.risk, month_of(row.as_of)), row.probability) for row in found]
+
+
+def _leave_out(
+    engine: Engine, home: Path, who: str, named: Sequence[tuple[PastList, float]], upheld: Sequence[str]
+) -> int:
+    """One person's new lists: what the records change is kept beside them, and what is offered made anew."""
+    scores = [(past, score) for past, said in named
+              if (score := _if_possible(home, past, who, upheld)) and score.probability != said]  # fmt: skip
+    offers = circumstances(home, who, {past.as_of for past, _ in named}, disputed=upheld)
+    with transaction(engine) as session:
+        if upheld_records(session, who) != upheld:  # decided meanwhile: that decision computes them
+            return 0
+        for past, score in scores:
+            keep(session, past.risk, month_end(past.as_of), who, score=score.as_json(), cause=OBJECTION)
+        changed = offers is not None and offer_anew(session, offers)
+        if scores or changed:
+            record(session, SYSTEM, "rescored without upheld records", f"officer {who}", lists=len(scores))
+    return len(scores)
 
 
 def _not_done() -> ColumnElement[bool]:
@@ -85,11 +133,10 @@ def _rescore(
             return 0
         for past, score in scores:
             keep(session, past.risk, month_end(past.as_of), who, score=score.as_json(), cause=CONSENT)
-        if offers is not None:
-            offer_anew(session, offers)
+        changed = offers is not None and offer_anew(session, offers)
         if complete:
             held.rescored_at = dt.datetime.now(dt.UTC)
-        if complete or scores:
+        if complete or scores or changed:
             told = {"lists": len(scores), "not_computed": len(standing) - len(scores)}
             record(session, SYSTEM, "rescored without health data", f"officer {who}", **told)
     return len(scores)

@@ -3,9 +3,11 @@
 A published list keeps its order; the correction stands beside it.
 """
 
-from collections.abc import Collection
+import datetime as dt
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
@@ -74,20 +76,31 @@ def circumstances(
         return None
 
 
-def offer_anew(session: Session, found: Circumstances) -> None:
+def offer_anew(session: Session, found: Circumstances) -> bool:
     """Make the person's recommendations and open offers of these months anew from the scores as they stand.
 
+    Returns whether anything changed: whoever calls writes it to the log.
     What was recommended for a reason that is gone goes with it, also where the month is published.
     """
-    who = found.officer_id
+    who, changed = found.officer_id, False
     for as_of, situation in found.situations.items():
         day = month_end(as_of)
         told = {officer: each for officer, each in flags(session, day, officer_id=who).items() if officer == who}
         offers = [each for each in recommend(situation, told) if each.officer_id == who]
+        before = _recommended(session, day, who)
         table = RecommendationRow
         session.execute(delete(table).where(table.as_of == day, table.officer_id == who))
         insert_recommendations(session, day, offers)
-        restate_offers(session, found.profile, day, who)
+        changed |= before != _recommended(session, day, who)
+        changed |= restate_offers(session, found.profile, day, who)
+    return changed
+
+
+def _recommended(session: Session, day: dt.date, officer_id: str) -> Sequence[Any]:
+    """The person's recommendations of a month, all that they say."""
+    table = RecommendationRow.__table__.c
+    mine = select(RecommendationRow.__table__).where(table.as_of == day, table.officer_id == officer_id)
+    return session.execute(mine.order_by(table.position)).all()
 
 
 def _places(session: Session, batch: Batch) -> tuple[dict[str, int | None], dict[str, int]]:

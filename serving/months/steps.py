@@ -20,6 +20,7 @@ from features.months import month_end, month_text
 from serving.access.audit import SYSTEM, Actor
 from serving.assessed.storing import consented, store_assessment
 from serving.database import transaction
+from serving.decisions.rescored import rescore_owed
 from serving.effects.storing import store_tracked
 from serving.effects.tables import EffectRow
 from serving.effects.telling import Pairs, Told, chosen_pairs, help_effects
@@ -101,6 +102,7 @@ def lists(run: MonthRun, advance: Advance) -> Words:
     """Score, explain, recommend, raise flags."""
     months = range(run.as_of - run.scope.before, run.as_of + 1)
     run.cohorts = score_into_store(run.given, run.models, months, run.engine, advance=advance, home=run.home)
+    rescore_owed(run.engine, run.home, months)
     people = max((len(each) for each in run.cohorts), default=0)
     return same("month_lists_told", lists=len(run.cohorts), people=f"{people:,}")
 

@@ -85,21 +85,27 @@ def raise_offers(session: Session, profile: Profile, as_of: dt.date) -> Made:
     return found
 
 
-def restate_offers(session: Session, profile: Profile, as_of: dt.date, officer_id: str) -> None:
+def restate_offers(session: Session, profile: Profile, as_of: dt.date, officer_id: str) -> bool:
     """Let a person's open offers of a month say what its recommendations say now; those without any lapse.
 
+    Returns whether anything changed.
     What was accepted stays until it is done, in the words of now; what somebody offered by hand stays as it is.
     """
     rows = _recommended(session, profile, as_of, officer_id=officer_id)
     proposals = {(each.action, each.purpose): each for each in rows}
     table = Offer
     held = select(table).where(table.officer_id == officer_id, table.renewed_on == as_of, table.status.in_(LIVING))
+    changed = False
     for offer in session.scalars(held.where(table.kind.in_(KINDS))).all():
         now = proposals.get((offer.action, offer.purpose))
         if now is not None:
-            offer.reason, offer.evidence, offer.opening = now.reason, now.evidence, now.opening
+            said = now.reason, now.evidence, now.opening
+            changed |= said != (offer.reason, offer.evidence, offer.opening)
+            offer.reason, offer.evidence, offer.opening = said
         elif offer.reason != BY_HAND:
             _withdraw(session, offer, as_of)
+            changed = True
+    return changed
 
 
 def offer_by_hand(

@@ -91,6 +91,7 @@ DONE: dict[str, str] = {
     "letter agreed to": "did_letter_agreed_to",
     "letter withdrawn": "did_letter_withdrawn",
     "rescored without health data": "did_rescored_without_health_data",
+    "rescored without upheld records": "did_rescored_without_upheld_records",
     "upload begun": "did_upload_begun",
     "upload refused": "did_upload_refused",
     "histories taken in": "did_histories_taken_in",

@@ -11,6 +11,7 @@ from features.engine import feature_names, feature_rows
 from features.histories.tables import Histories
 from features.names import parse_name
 from features.profile import Profile
+from features.statistics import FEWEST
 
 MONTHS_DRAWN = 12
 STANDING = "efficiency__level__3m"
@@ -26,9 +27,9 @@ class Records:
     groups: tuple[str, ...]
     values: npt.NDArray[np.float32]
     medians: npt.NDArray[np.float32]
-    """[month, post, feature]"""
+    """[month, post, feature]; NaN where it is known of fewer than FEWEST of the post: it would tell of persons."""
     standing: npt.NDArray[np.float32]
-    """[month, officer]: percentile of the efficiency index within the post."""
+    """[month, officer]: percentile of the efficiency index within the post, of no fewer either."""
 
     def of(self, officer: int, group: str, as_of: int) -> list[float | None]:
         """Return a person's values in the months up to ``as_of``."""
@@ -56,11 +57,13 @@ def records(given: Histories, as_ofs: Sequence[int]) -> Records:
     values = np.full((len(months), len(given.officers), len(names)), np.nan, dtype=np.float32)
     month = rows.as_of - months[0]
     values[month, rows.officer] = rows.values
-    by_post = pd.DataFrame(rows.values).groupby([month, rows.post]).median()
+    grouped = pd.DataFrame(rows.values).groupby([month, rows.post])
+    by_post = grouped.median().where(grouped.count() >= FEWEST)
     medians = np.full((len(months), len(given.posts), len(names)), np.nan, dtype=np.float32)
     medians[by_post.index.get_level_values(0), by_post.index.get_level_values(1)] = by_post.to_numpy()
     level = pd.Series(rows.values[:, names.index(STANDING)])
-    percentile = level.groupby([month, rows.post]).rank(pct=True) * 100
+    ranked = level.groupby([month, rows.post])
+    percentile = (ranked.rank(pct=True) * 100).where(ranked.transform("count") >= FEWEST)
     standing = np.full((len(months), len(given.officers)), np.nan, dtype=np.float32)
     standing[month, rows.officer] = percentile.to_numpy()
     return Records(months, tuple(drawn), values, medians, standing)

@@ -15,6 +15,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session, aliased
 
 from features.months import month_end
+from features.statistics import FEWEST
 from serving.decisions.tables import Published
 from serving.effects.reading import benefits
 from serving.tables import (
@@ -312,10 +313,11 @@ def _forget_oldest(session: Session, newest: Batch | SupersededList) -> None:
 
 
 def _post_means(people: Sequence[ScoredPerson]) -> dict[str, float]:
+    """The mean of each post of FEWEST persons or more, which tells of nobody; under '' that of all, for the others."""
     by_post: dict[str, list[float]] = {"": [person.probability for person in people]}
     for person in people:
         by_post.setdefault(person.post, []).append(person.probability)
-    return {post: sum(values) / len(values) for post, values in by_post.items() if values}
+    return {post: sum(values) / len(values) for post, values in by_post.items() if len(values) >= FEWEST or post == ""}
 
 
 def _score_row(batch: int, person: ScoredPerson) -> dict[str, Any]:

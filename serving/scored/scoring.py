@@ -25,6 +25,7 @@ from features.names import group_label, group_of
 from features.profile import Profile
 from serving.access.audit import SYSTEM, record
 from serving.database import transaction
+from serving.decisions.consents import owe_again
 from serving.decisions.flags import raise_flags
 from serving.decisions.standing import corrected, corrections, standing_score, standing_strongest
 from serving.decisions.tables import Published
@@ -165,6 +166,7 @@ def score_into_store(
             store_recommendations(session, as_of, offers)
             versions = {model.risk: model.version for model in models}
             record(session, SYSTEM, "lists scored", month_text(as_of), versions=versions)
+            owe_again(session, given.bases)
         found += [each.cohort for each in month]
     return found
 
@@ -257,11 +259,9 @@ def _calling(batch: Batch, officer_id: str | None) -> Select[tuple[Score, list[A
     )
     if officer_id is not None:
         return statement.where(Score.officer_id == officer_id)
-    high = [
-        (Score.post == post) & (Score.probability >= NOTEWORTHY * mean)
-        for post, mean in batch.post_means.items()
-        if post
-    ]
+    means = {post: mean for post, mean in batch.post_means.items() if post}
+    high = [(Score.post == post) & (Score.probability >= NOTEWORTHY * mean) for post, mean in means.items()]
+    high.append(Score.post.not_in(means) & (Score.probability >= NOTEWORTHY * batch.post_means[""]))
     return statement.where(Score.rank.is_not(None), or_(Score.rank <= batch.capacity, *high))
 
 
@@ -297,7 +297,7 @@ def _flag(batch: Batch, score: Score, strongest: Sequence[dict[str, Any]], *, ra
     return Flag(
         risk=batch.risk,
         probability=score.probability,
-        post_mean=float(batch.post_means[score.post]),
+        post_mean=float(batch.post_means.get(score.post, batch.post_means[""])),
         rank=rank,
         on_list=rank <= batch.capacity,
         pushing=tuple(reason["measure"] for reason in strongest if reason["contribution"] > 0 and holds(reason)),

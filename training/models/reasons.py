@@ -14,6 +14,7 @@ from features.engine import FeatureRows, feature_names
 from features.names import parse_name
 from features.others import Counts
 from features.profile import Profile
+from features.statistics import FEWEST
 from training.models.telling import TOLD, Teller
 
 Array = npt.NDArray[np.float64]
@@ -185,7 +186,10 @@ def _usual(plan: Plan, seen: FeatureRows, chosen: Places, known: Array) -> Array
 
 
 def _middles(plan: Plan, seen: FeatureRows, told: Asked | None) -> npt.NDArray[np.float32]:
-    """The median of each candidate in each post [post, candidate]; NaN where nobody's is known."""
+    """The median of each candidate in each post [post, candidate]; NaN where it is known of fewer than FEWEST.
+
+    The middle of two would tell the one what the other has.
+    """
     if told is not None:
         return _asked_middles(plan, seen, told)
     found = np.full((int(seen.post.max(initial=-1)) + 1, len(plan.names)), np.nan, dtype=np.float32)
@@ -196,14 +200,14 @@ def _middles(plan: Plan, seen: FeatureRows, told: Asked | None) -> npt.NDArray[n
             np.take_along_axis(values, np.maximum(place, 0)[None, :], axis=0)[0]
             for place in ((number - 1) // 2, number // 2)
         )
-        found[post] = np.where(number > 0, (low + high) / np.float32(2), np.nan)
+        found[post] = np.where(number >= FEWEST, (low + high) / np.float32(2), np.nan)
     return found
 
 
 def _asked_middles(plan: Plan, seen: FeatureRows, told: Asked) -> npt.NDArray[np.float32]:
     several = [_counts(seen, place, name, told) for place, name in zip(plan.place.tolist(), plan.names, strict=True)]
     posts = max([int(seen.post.max(initial=-1)), *(int(counts.group.max(initial=-1)) for counts in several)]) + 1
-    return np.stack([counts.medians(posts) for counts in several], axis=1).astype(np.float32)
+    return np.stack([counts.medians(posts, fewest=FEWEST) for counts in several], axis=1).astype(np.float32)
 
 
 def _counts(seen: FeatureRows, place: int, name: str, told: Asked) -> Counts:

@@ -177,8 +177,20 @@ def test_rights_that_can_not_be_held_are_explained_and_can_be_postponed(store):
     found = solved(store, plan, rights_first=True)
     assert len(found.postponed) == 3
     assert sum(kind == CHECK_UP for _, kind in entries(store, plan)) == 5
-    solved(store, plan)
-    assert sum(kind == CHECK_UP for _, kind in entries(store, plan)) == 5
+    held = {officer for officer, kind in entries(store, plan) if kind == CHECK_UP}
+    assert len(solved(store, plan).why) == len(row.conflict)  # and it says still what stands against them
+    assert {officer for officer, kind in entries(store, plan) if kind == CHECK_UP} == held
+    gone = min(held)
+    decided(store, plan, "strike", gone, CHECK_UP)
+    again = solved(store, plan)
+    now = {officer for officer, kind in entries(store, plan) if kind == CHECK_UP}
+    assert held - {gone} < now
+    assert len(now) == 5  # the place that was freed goes to one who waits
+    assert len(again.postponed) == 2
+    with transaction(store, writes=False) as session:
+        waiting = [one.officer_id for one in left_out(session, WHOLE, session.get_one(RestPlan, plan)) if one.postponed]
+        assert len(waiting) == 2
+        assert not now & set(waiting)
 
 
 def test_confirmed_entries_are_away_in_every_later_plan(store):

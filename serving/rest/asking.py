@@ -71,6 +71,8 @@ class Asked:
     posts: Mapping[str, Mapping[str, str]]
     read_at: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
     """When the entries of other plans were read."""
+    late: npt.NDArray[np.bool_] | None = None
+    """The wishes that were postponed when the plan was solved before; None where it was not."""
     beside: tuple[int, ...] = ()
     """The confirmed plans that were there before these were read: what was confirmed since may not be in it."""
 
@@ -84,7 +86,7 @@ class Asked:
         """The problem in numbers."""
         return problem_of(
             self.there, self.wishes, self.kinds, self.calendar,
-            quota=self.quota, slack=self.slack, pin=self.pin, rights_first=self.rights_first,
+            quota=self.quota, slack=self.slack, pin=self.pin, rights_first=self.rights_first, late=self.late,
         )  # fmt: skip
 
 
@@ -117,7 +119,10 @@ def asked(engine: Engine, home: Path, request: PlanRequest) -> Asked:
 
 
 def asked_again(session: Session, plan_id: int, *, rights_first: bool = False) -> tuple[RestPlan, Asked]:
-    """Return a stored plan and what it asks for with the pins and strikes that persons made since."""
+    """Return a stored plan and what it asks for with the pins and strikes that persons made since.
+
+    What was postponed is asked for again: a place that was freed goes to one of these.
+    """
     plan = session.get(RestPlan, plan_id, options=[undefer(RestPlan.staff)])
     if plan is None:
         raise Problem(Kind.NOT_FOUND, "There is no such plan. 没有这份计划。")
@@ -125,9 +130,7 @@ def asked_again(session: Session, plan_id: int, *, rights_first: bool = False) -
     number = {kind.key: position for position, kind in enumerate(kinds)}
     calendar = calendar_of(plan)
     staff = _staff_of_json(plan.staff, calendar)
-    statement = select(RestWish).where(
-        RestWish.plan_id == plan_id, RestWish.struck.is_(False), RestWish.postponed.is_(False)
-    )
+    statement = select(RestWish).where(RestWish.plan_id == plan_id, RestWish.struck.is_(False))
     rows = session.scalars(statement.order_by(RestWish.kind, RestWish.officer_id)).all()
     place = {officer: row for row, officer in enumerate(staff.officer_id.tolist())}
     wishes = Wishes(
@@ -143,10 +146,11 @@ def asked_again(session: Session, plan_id: int, *, rights_first: bool = False) -
     pin = np.array([-1 if row.pin is None else row.pin for row in rows], dtype=np.int64)
     beside, others = confirmed(session), running(session, calendar, besides=plan_id)
     free = _not_granted(wishes, staff.officer_id.tolist(), kinds, others)
-    wishes, pin = wishes.only(free), pin[free]
+    wishes, pin, late = wishes.only(free), pin[free], np.array([row.postponed for row in rows], dtype=bool)[free]
     found = Asked(
-        calendar, kinds, plan.quota, plan.slack, staff, others, wishes, pin, rights_first, plan.posts, beside=beside
-    )
+        calendar, kinds, plan.quota, plan.slack, staff, others, wishes, pin, rights_first, plan.posts,
+        late=late, beside=beside,
+    )  # fmt: skip
     return plan, found
 
 

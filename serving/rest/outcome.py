@@ -71,7 +71,7 @@ def outcome(asked: Asked, limits: Limits | None = None) -> Outcome:
     try:
         found = solve(problem, limits)
         if found is not None:
-            return _planned(asked, problem, found, [])
+            return _planned(asked, problem, found, _against(asked, problem, found))
         asking = conflict(demanded(asked))
         if asking is not None:
             return _impossible(asked, problem, asking)
@@ -87,6 +87,13 @@ def outcome(asked: Asked, limits: Limits | None = None) -> Outcome:
     if found is None:
         return _impossible(asked, problem, why)
     return _planned(first, first.problem, found, told(why, asked, problem))
+
+
+def _against(asked: Asked, problem: RestProblem, found: Solution) -> list[Words]:
+    """What stands against all rights together, where a plan that may postpone some does."""
+    held = np.isin(np.flatnonzero(problem.postponable & (problem.pin < 0)), found.wish)
+    why = None if held.all() else conflict(replace(problem, rights_first=False, late=None))
+    return told(why, asked, problem) if why else []
 
 
 def demanded(asked: Asked) -> RestProblem:

@@ -71,8 +71,9 @@ def store_outcome(session: Session, plan: RestPlan, found: Outcome) -> None:
             _in_chunks(session, RestStaffing, _staffing(plan.id, staffed(found)))
         return
     plan.solved = found.figures
+    session.execute(update(RestWish).where(RestWish.plan_id == plan.id).values(postponed=False))
     for officer, kind in names(found.asked, found.postponed.tolist()):
-        wish = session.get_one(RestWish, (plan.id, officer, kind))
+        wish = session.get_one(RestWish, (plan.id, officer, kind), populate_existing=True)
         wish.postponed = True
     fixed = _fixed(session, plan)
     session.execute(delete(RestEntry).where(RestEntry.plan_id == plan.id))

@@ -122,8 +122,12 @@ def problem_of(
     slack: float,
     pin: Ints,
     rights_first: bool = False,
+    late: npt.NDArray[np.bool_] | None = None,
 ) -> RestProblem:
-    """Return the problem of a plan; ``pin`` is the week that a person fixed for each wish, or -1."""
+    """Return the problem of a plan; ``pin`` is the week that a person fixed for each wish, or -1.
+
+    ``late`` are the wishes that were postponed when the plan was solved before.
+    """
     units, unit = np.unique(staff.unit, return_inverse=True)
     post = np.unique(staff.post, return_inverse=True)[1]
     special = {each.unit for each in calendar.blackouts}
@@ -147,6 +151,7 @@ def problem_of(
         total=quota,
         slack=slack,
         rights_first=rights_first,
+        late=late,
     )
 
 

@@ -62,6 +62,8 @@ class RestProblem:
     """A unit may get so many places less than its share."""
     rights_first: bool = False
     """As many rights as possible instead of all of them."""
+    late: Flags | None = None
+    """Rights that were postponed before: as many of these as possible, and all of the others."""
     least: Ints | None = None
     """Places by benefit that each unit should get (``fair_least``); None: any number."""
 
@@ -85,7 +87,13 @@ class RestProblem:
     @cached_property
     def required(self) -> Flags:
         """Whether each wish must be granted: by right, or because a person pinned it."""
-        return np.asarray((self.right & (not self.rights_first)) | (self.pin >= 0))
+        return np.asarray((self.right & ~self.postponable) | (self.pin >= 0))
+
+    @cached_property
+    def postponable(self) -> Flags:
+        """Whether each wish is a right that may be left for later."""
+        late = np.zeros(len(self), dtype=bool) if self.late is None else self.late
+        return np.asarray(self.right & (late | self.rights_first))
 
     @cached_property
     def cells(self) -> Ints:
@@ -110,13 +118,14 @@ class RestProblem:
     def worth(self) -> Ints:
         """What each wish is worth by rounded benefit, then by months without rest; zero: not worth a place.
 
-        Where rights come first, a right is worth more than any benefits that it could push out.
+        A right that may be left for later is worth more than any benefits that it could push out; among these too the
+        benefit counts, then the months without rest.
         """
         steps = np.nan_to_num(np.round(self.benefit / EQUAL_BENEFIT), nan=0.0).astype(np.int64)
         waiting = np.clip(np.nan_to_num(self.wait, nan=float(LONGEST_WAIT)), 0, LONGEST_WAIT).astype(np.int64)
-        worth = np.where((steps > 0) & ~self.right, steps * 1000 + waiting * 10, 0)
+        worth = np.where(self.right | (steps > 0), np.maximum(steps, 0) * 1000 + waiting * 10, 0)
         first = FAIR_PLACE**2 * max(1, int(worth.max(initial=0)))
-        return np.asarray(worth + (self.right & self.rights_first) * first)
+        return np.asarray(np.where(self.right, self.postponable * (first + worth), worth))
 
     def value(self, week: Ints, wishes: Ints) -> Ints:
         """Return what granting wishes in weeks is worth: ``worth``, and sooner before later among equals."""
@@ -170,4 +179,5 @@ def only(problem: RestProblem, wishes: Ints) -> RestProblem:
         problem,
         person=problem.person[wishes], kind=problem.kind[wishes], benefit=problem.benefit[wishes],
         wait=problem.wait[wishes], right=problem.right[wishes], pin=problem.pin[wishes], open=problem.open[wishes],
+        late=None if problem.late is None else problem.late[wishes],
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import functools
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,12 +13,15 @@ from features.errors import Refusal
 from features.histories.tables import Histories, histories
 from features.months import parse_month
 from features.profile import Profile
+from serving.database import open_database
+from serving.effects.telling import help_effects
 from training.effects.benefit import benefits_at, by_group, expected_benefit
-from training.effects.estimate import FEWEST_HELPED, Effect, Fitted, fitted
+from training.effects.estimate import FEWEST_HELPED, Effect, Fitted, fitted, fitted_on
 from training.effects.learner import learned, modifiers_of
 from training.effects.staggered import EventStudy, courses, event_study
 from training.effects.study import Study, covariates, ground, measure_of, study
 from training.effects.tracked import tracked
+from training.spells import standing_events
 
 OFFICERS, MONTHS = 600, 26
 START = parse_month("2020-01")
@@ -126,6 +130,17 @@ def test_the_same_histories_give_the_same_effect() -> None:
     assert np.array_equal(again.coefficient, told.gains.coefficient)
 
 
+def test_actions_told_side_by_side_say_what_each_says_alone(tmp_path: Path) -> None:
+    pairs, given, told = {"collapse": ["stay", "rest"], "open": ["rest", "stay"]}, force(effect=0.5), list[int]()
+    found = help_effects(given, pairs, LAST, engine=open_database(tmp_path, None), advance=told.append)
+    alone = [
+        fitted_on(ground(given, risk, until=LAST), action) for risk, actions in pairs.items() for action in actions
+    ]
+    assert [one.effect for one in found] == [one.effect for one in alone]
+    assert all(one.effect is not None and one.effect.estimable for one in found)
+    assert told == [1, 1, 1, 1]
+
+
 def test_where_everyone_alike_is_helped_nothing_is_told() -> None:
     effect = fitted(force(everyone=True), "stay", "collapse").effect
     assert not effect.estimable
@@ -170,6 +185,19 @@ def test_nothing_recorded_after_until_changes_a_study() -> None:
     assert len(whole) == len(cut)
     assert np.array_equal(whole.treated, cut.treated)
     assert np.array_equal(whole.values, cut.values, equal_nan=True)
+
+
+def test_help_that_was_corrected_to_something_else_does_not_stand() -> None:
+    given, day = force(), pd.Timestamp("2020-03-01")
+    rows = [(day, "rest", "a"), (day, "rest", "b"), (day + pd.Timedelta(days=3), "rest", None)]
+    mended = [(day, "night", "a"), (day + pd.Timedelta(days=9), "rest", "b")]
+    table = pd.DataFrame([*rows, *mended], columns=["occurred_on", "measure", "event_id"])
+    recorded = table["occurred_on"] + pd.to_timedelta([0, 0, 0, 40, 40], "D")
+    table = table.assign(recorded_on=recorded, officer_id=given.officers[0], value=1.0)
+    roster = pd.DataFrame({"officer_id": given.officers[:1], "valid_from": day, "post": "desk", "unit": "north"})
+    officer, days, _ = standing_events(histories(profile=PROFILE, roster=roster, events=table), ("rest",))
+    assert officer.tolist() == [0, 0]
+    assert (days - days[0]).tolist() == [0, 6]
 
 
 def test_whoever_was_just_helped_is_not_eligible() -> None:

@@ -1,6 +1,6 @@
 """Which features a model is given, out of hundreds that say much the same. No fitting here."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ MOST = 240
 MOST_DRIFT = 0.5
 """In standard deviations between persons: a level that moves by more is told by its relative forms only."""
 LEVELS = ("mean", "unit")
+COLUMNS_AT_ONCE = 64
 
 
 def screened(
@@ -25,8 +26,13 @@ def screened(
     The MOST_PER_GROUP strongest of each group (a measure, a rate ...) come before any group has more. Columns that
     never vary are left out.
     """
-    strength = np.asarray([_strength(values[:, number], label) for number in range(values.shape[1])])
-    return _strongest(strength, names)
+    return _strongest(np.asarray([_strength(column, label) for column in _columns(values)]), names)
+
+
+def _columns(values: npt.NDArray[np.float32]) -> Iterator[npt.NDArray[np.float32]]:
+    """One column after the other, each in one piece: strength read across the rows takes three times as long."""
+    for first in range(0, values.shape[1], COLUMNS_AT_ONCE):
+        yield from np.ascontiguousarray(values[:, first : first + COLUMNS_AT_ONCE].T)
 
 
 def _strength(column: npt.NDArray[np.float32], label: npt.NDArray[np.float32]) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.asknown import NEVER, lifetimes
-from features.histories.tables import Histories
+from features.histories.tables import Events, Histories
 from features.months import last_day, month_of_day
 from features.profile import Profile
 from features.profile_rows import EventOutcome
@@ -57,13 +57,22 @@ class Ledger:
 
 def standing_events(known: Histories, measures: Sequence[str]) -> tuple[Longs, Longs, Array]:
     """Return officer, day and value of the events that stand, by officer and day."""
-    life = lifetimes(known.events)
     numbers = [known.profile.measure_number[name] for name in measures]
-    chosen = np.flatnonzero(np.isin(known.events.measure, numbers) & (life.died == NEVER))
-    officer = known.events.officer[chosen].astype(np.int64)
-    day = known.events.occurred[chosen].astype(np.int64)
+    events = known.events.take(_with_corrections(known.events, np.isin(known.events.measure, numbers)))
+    life = lifetimes(events)
+    chosen = np.flatnonzero(np.isin(events.measure, numbers) & (life.died == NEVER))
+    officer = events.officer[chosen].astype(np.int64)
+    day = events.occurred[chosen].astype(np.int64)
     order = np.lexsort((day, officer))
     return officer[order], day[order], life.value[chosen][order]
+
+
+def _with_corrections(events: Events, rows: Mask) -> Longs:
+    """The chosen rows and all that share an event_id with them: a correction may be of another measure."""
+    mine = events.event[rows]
+    named = np.zeros(int(events.event.max(initial=-1)) + 1, dtype=bool)
+    named[mine[mine >= 0]] = True
+    return np.flatnonzero(rows | (named[events.event] & (events.event >= 0)) if named.any() else rows)
 
 
 def _key(officer: npt.ArrayLike, day: npt.ArrayLike) -> Longs:

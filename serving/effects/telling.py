@@ -1,8 +1,11 @@
 """Effects told and stored: which actions answer which risks, what each did, what it would do for each person."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 from sqlalchemy import Engine
 
 from features.console import Advance
@@ -11,7 +14,7 @@ from features.errors import Refusal
 from features.histories.tables import Histories
 from features.profile import Profile
 from serving.effects.storing import store_effect
-from training.effects.benefit import benefits_at, by_group
+from training.effects.benefit import GroupEffect, benefits_at, by_group
 from training.effects.estimate import Effect, fitted_on
 from training.effects.staggered import Courses, EventStudy, courses, event_study
 from training.effects.study import Ground, dated_measures, ground, measure_of
@@ -52,15 +55,17 @@ def help_effects(
 ) -> list[Told]:
     """Estimate and store the effect of each action on its risks, and the benefit of everyone at the as-of.
 
-    ``every`` thins the as-ofs that are studied, the newest kept: two takes half the time and half the rows.
+    ``every`` thins the as-ofs that are studied, the newest kept: two takes half the time and half the rows. The actions
+    that answer a risk are fitted side by side, one on each core: the figures are those of one after the other.
     """
-    found = []
+    known, found = given.until(as_of), []
     for risk, actions in pairs.items():
-        rows, course = _thinned(ground(given, risk, until=as_of), every), _courses(given, risk, as_of)
-        now = feature_rows(given, [as_of], names=rows.rows.names)
-        for action in actions:
-            found.append(_help_effect(given, rows, course, action, now=now, engine=engine))
-            advance(1)
+        asked = _asked(known, risk, as_of, every=every)
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            for each in threads.map(asked.fitted, actions):
+                store_effect(engine, known.profile, as_of, **vars(each))
+                found.append(Told(each.effect.action, risk, each.effect, each.study))
+                advance(1)
     return found
 
 
@@ -79,23 +84,41 @@ def policy_effects(
     return found
 
 
-def _help_effect(
-    given: Histories, rows: Ground, course: Courses | None, action: str, *, now: FeatureRows, engine: Engine
-) -> Told:
-    found = fitted_on(rows, action)
-    study = event_study(course, action) if course is not None else None
-    answered = _answered(given.profile, action)
-    store_effect(
-        engine,
-        given.profile,
-        int(now.as_of.max()),
-        study=study,
-        effect=found.effect,
-        groups=by_group(found, given.posts),
-        benefits=benefits_at(given, found, now),
-        position=answered.index(rows.risk) if rows.risk in answered else len(answered),
-    )
-    return Told(action, rows.risk, found.effect, study)
+@dataclass(frozen=True)
+class _Fitted:
+    """All that is stored of an action's effect on a risk."""
+
+    study: EventStudy | None
+    effect: Effect
+    groups: list[GroupEffect]
+    benefits: pd.DataFrame
+    position: int
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What the studies of all actions that answer a risk share: rows, courses, and the rows of today's cohort."""
+
+    known: Histories
+    rows: Ground
+    course: Courses | None
+    now: FeatureRows
+
+    def fitted(self, action: str) -> _Fitted:
+        """Return what an action did, and would do for each of the cohort."""
+        found, answered = fitted_on(self.rows, action), _answered(self.known.profile, action)
+        return _Fitted(
+            study=event_study(self.course, action) if self.course is not None else None,
+            effect=found.effect,
+            groups=by_group(found, self.known.posts),
+            benefits=benefits_at(self.known, found, self.now),
+            position=answered.index(self.rows.risk) if self.rows.risk in answered else len(answered),
+        )
+
+
+def _asked(known: Histories, risk: str, as_of: int, *, every: int) -> _Asked:
+    rows, course = _thinned(ground(known, risk, until=as_of), every), _courses(known, risk, as_of)
+    return _Asked(known, rows, course, feature_rows(known, [as_of], names=rows.rows.names))
 
 
 def _thinned(found: Ground, every: int) -> Ground:

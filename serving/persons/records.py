@@ -1,5 +1,6 @@
 """What a person's page draws: each measure month by month, as it was known then, beside the post's median."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -83,4 +84,4 @@ def drawable(profile: Profile) -> dict[str, str]:
 
 def _plain(values: npt.NDArray[np.float32]) -> list[float | None]:
     """Numbers as JSON takes them: rounded to what is drawn, None where unknown."""
-    return [None if np.isnan(value) else round(float(value), 4) for value in values]
+    return [None if math.isnan(value) else round(value, 4) for value in values.tolist()]

@@ -52,7 +52,7 @@ def benefits_at(histories: Histories, found: Fitted, rows: FeatureRows) -> pd.Da
     table = pd.DataFrame(np.nan, index=range(len(rows)), columns=COLUMNS[1:4])
     estimable = np.zeros(len(rows), dtype=bool)
     if found.effect.estimable and found.gains is not None and found.scores is not None:
-        told = scores_of(found.study, rows.values)
+        told = scores_of(found.study, found.scores, rows.values)
         effect, spread = found.gains.of(modifiers_of(found.study, told, rows.values))
         table = pd.DataFrame({"benefit": -effect, "low": -effect - Z90 * spread, "high": -effect + Z90 * spread})
         estimable = _like_those(found.study, found.scores, told) & ~_under_way(histories, found.study, rows)

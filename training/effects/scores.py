@@ -44,33 +44,40 @@ Floats = npt.NDArray[np.float32]
 class Scores:
     """Log-odds a row, each from trees that saw none of the officer's rows; ``fold`` deals the officers.
 
-    ``helped``: of being helped in the coming month. ``prognosis``: of the outcome without that help.
+    ``helped``: of being helped in the coming month. ``prognosis``: of the outcome without that help. ``columns``: the
+    covariates that the trees read.
     """
 
     fold: npt.NDArray[np.int64]
     helped: Array
     prognosis: Array
+    columns: npt.NDArray[np.int64]
 
 
 def scores(found: Study) -> Scores:
     """Return the scores of a study's rows."""
     dealt = np.random.default_rng(SETTINGS["seed"]).permutation(int(found.officer.max()) + 1) % FOLDS
-    fold, values = dealt[found.officer].astype(np.int64), found.values[:, _columns(found)]
+    fold, columns = dealt[found.officer].astype(np.int64), _columns(found)
+    values = found.values[:, columns]
     helped, prognosis = np.zeros(len(found)), np.zeros(len(found))
     for number in range(FOLDS):
         train, told = fold != number, fold == number
         helped[told] = _log_odds(values[train], found.treated[train], values[told])
         without = train & ~found.treated
         prognosis[told] = _log_odds(values[without], found.outcome[without], values[told])
-    return Scores(fold, helped, prognosis)
+    return Scores(fold, helped, prognosis, columns)
 
 
-def scores_of(found: Study, others: Floats) -> Scores:
-    """Return the scores of other rows with the study's columns, from trees that saw the whole study."""
-    columns, without = _columns(found), ~found.treated
+def scores_of(found: Study, told: Scores, others: Floats) -> Scores:
+    """Return the scores of other rows with the study's columns, from trees that saw the whole study.
+
+    ``told`` are the study's own scores: the trees read the same covariates.
+    """
+    columns, without = told.columns, ~found.treated
     values, new = found.values[:, columns], others[:, columns]
     helped = _log_odds(values, found.treated, new)
-    return Scores(np.full(len(new), -1), helped, _log_odds(values[without], found.outcome[without], new))
+    prognosis = _log_odds(values[without], found.outcome[without], new)
+    return Scores(np.full(len(new), -1), helped, prognosis, columns)
 
 
 def confounders(found: Study) -> Array:

@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.stats import norm
 
-from features.asknown import KnownCube
 from features.cohort import standing
-from features.efficiency import monthly_index
+from features.efficiency import index_cube, monthly_index
 from features.errors import Refusal
 from features.histories.tables import Histories
 from features.labels import the_risk
@@ -128,10 +127,15 @@ def _outcome(known: Histories, risk: str, months: Sequence[int]) -> Array:
         found = np.zeros((len(months), len(known.officers)))
         np.add.at(found, (place[inside], officer[inside]), value[inside])
         return found
-    cube = KnownCube(known, last_month=months[-1])
+    return np.nan_to_num(index_of(known, range(months[0], months[-1] + 1)))
+
+
+def index_of(known: Histories, months: range) -> Array:
+    """Return the efficiency index of some months as known by the end of the last: [month, officer]."""
+    cube = index_cube(known, first=months[0], last=months[-1])
     for month in range(cube.base, months[-1] + 1):
         cube.advance(month)
-    return np.nan_to_num(monthly_index(known, cube, range(months[0], months[-1] + 1)))
+    return monthly_index(known, cube, months)
 
 
 def _too_few(start: Longs, end: int) -> tuple[WhyNot, ...]:

@@ -8,15 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.asknown import KnownCube
 from features.cohort import cohort
-from features.efficiency import monthly_index
 from features.histories.tables import Histories, Ints
 from features.labels import labels
 from features.months import month_of_day
 from features.profile import Profile
 from features.profile_rows import EventOutcome
-from training.effects.study import Array
+from training.effects.staggered import index_of
 from training.spells import standing_events
 
 MONTHS = 36
@@ -81,7 +79,7 @@ def _declined(known: Histories, risk: str, horizon: int, months: range) -> list[
 
 
 def _flat(known: Histories, months: range) -> list[Tracked]:
-    index = _index(known, range(months[0] - FLAT_MONTHS + 1, months[-1] + 1))
+    index = index_of(known, range(months[0] - FLAT_MONTHS + 1, months[-1] + 1))
     found = []
     for place, month in enumerate(months):
         last = index[place : place + FLAT_MONTHS]
@@ -89,13 +87,6 @@ def _flat(known: Histories, months: range) -> list[Tracked]:
         assessed = there[~np.isnan(last[:, there]).any(axis=0)]
         found.append(_told("lying_flat", month, assessed, assessed[(last[:, assessed] <= FLAT_BELOW).all(axis=0)]))
     return found
-
-
-def _index(known: Histories, months: range) -> Array:
-    cube = KnownCube(known, last_month=months[-1])
-    for month in range(cube.base, months[-1] + 1):
-        cube.advance(month)
-    return monthly_index(known, cube, months)
 
 
 def _told(name: str, month: int, people: Ints, those: Ints) -> Tracked:

@@ -25,17 +25,17 @@ from tests.serving_fixtures import signed_in_client
 
 HTML = {"accept": "text/html"}
 MONTHS = pd.date_range("2023-01-01", periods=24, freq="MS")
-ROSTER = "officer_id,valid_from,post,unit\n" + "".join(
-    f"{n:06d},2020-01-01,patrol,{'东大队' if n < 8 else '小队' if n < 10 else '西大队'}\n" for n in range(20)
-)
+UNITS = ("东大队",) * 8 + ("小队",) * 2 + ("西大队",) * 7 + ("末队",) * 3
+"""Of 20 officers; the two small ones have five together, so that nothing else need be hidden for them."""
+HEADER = "officer_id,valid_from,post,unit\n"
+ROSTER = HEADER + "".join(f"{n:06d},2020-01-01,patrol,{unit}\n" for n, unit in enumerate(UNITS))
 
 
 def events(*, without=(), bad=0):
     """Everyone has duty hours, two nights and a sick day a month; some months of some units are left out."""
     rows = ["officer_id,measure,occurred_on,value,event_id"]
     for month in MONTHS:
-        for n in range(20):
-            unit = "东大队" if n < 8 else "小队" if n < 10 else "西大队"
+        for n, unit in enumerate(UNITS):
             for measure, day in (("duty_hours", 5), ("night_shift", 9), ("night_shift", 19), ("sick_days", 11)):
                 if (f"{month:%Y-%m}", measure, unit) not in without:
                     rows.append(f"{n:06d},{measure},{month:%Y-%m}-{day:02d},1,{measure}-{n}-{month:%Y%m}-{day}")
@@ -159,7 +159,7 @@ def test_what_arrived_is_counted_by_measure_unit_and_month_without_health_in_uni
     assert (whole["night_shift"] == 40).all()
     assert (dict(found.of("东大队"))["duty_hours"] == 8).all()
     assert set(dict(found.of("东大队"))) == {"duty_hours", "night_shift"}
-    assert found.of("小队") == []  # two people
+    assert found.of("小队") == found.of("末队") == []  # two people and three
     assert [name for name, _ in found.by_unit()] == ["东大队", "西大队"]
     again = arrived(home)  # from the file
     assert again.rows.tobytes() == found.rows.tobytes()
@@ -167,7 +167,7 @@ def test_what_arrived_is_counted_by_measure_unit_and_month_without_health_in_uni
 
 
 def test_a_hole_is_seen_in_the_force_and_in_the_unit_and_a_whole_series_has_none(tmp_path):
-    gone = {("2024-03", "night_shift", unit) for unit in ("东大队", "西大队", "小队")}
+    gone = {("2024-03", "night_shift", unit) for unit in UNITS}
     silent = {("2024-05", measure, "西大队") for measure in ("duty_hours", "night_shift", "sick_days")}
     take_in(tmp_path, [Sent("e.zip", export(without=gone | silent))], strict=False)
     found = arrived(tmp_path)
@@ -199,11 +199,41 @@ def test_a_unit_that_shrank_is_told_only_for_the_months_in_which_five_stood_ther
     engine.dispose()
 
 
+def test_what_all_units_leave_of_the_force_tells_nothing_of_a_small_one(tmp_path):
+    """By measure and month: the force less every unit that is told, be it by measures or by its total."""
+    units = ["甲队"] * 2 + ["乙队"] * 6 + ["丙队"] * 7 + ["丁队"] * 9
+    roster = HEADER + "".join(f"{n:06d},2020-01-01,patrol,{unit}\n" for n, unit in enumerate(units))
+    sent = {"duty_hours": range(24), "night_shift": (0, 1, *range(8, 24)), "complaint": (0, *range(15, 24)),
+            "court_day": (1,), "case_solved": range(2, 24), "sick_days": range(24)}  # fmt: skip
+    rows = [
+        f"{n:06d},{measure},{month:%Y-%m}-09,1,{measure}-{n}-{month:%Y%m}"
+        for month in MONTHS for measure, who in sent.items() for n in who
+    ]  # fmt: skip
+    happened = "officer_id,measure,occurred_on,value,event_id\n" + "\n".join(rows) + "\n"
+    take_in(tmp_path, [Sent("e.zip", packed(roster_dot_csv=roster, events_dot_csv=happened))], strict=False)
+    found = arrived(tmp_path)
+    whole, told = dict(found.of()), {name: dict(found.of(name)) for name in found.named}
+    for measure, who in sent.items():
+        few = sum(n < 2 for n in who)
+        left = whole.get(measure, np.full(24, UNTOLD)).copy()
+        for unit in told:
+            of_unit = told[unit].get(measure, np.zeros(24, dtype=np.int32))
+            left -= np.where(of_unit == UNTOLD, 0, of_unit)
+        assert (left != few).all() or few == 0, (measure, left)
+    assert set(told) == {"丙队", "丁队"}
+    assert (whole["sick_days"] == 24).all()  # counted for the force only: no unit gives it away
+    assert "court_day" not in whole  # only one of the two sent it
+    assert "night_shift" not in told["丙队"]  # for 乙队 sent none
+    assert (told["丁队"]["night_shift"] == 9).all()
+    assert "complaint" not in told["丁队"]  # the only ones besides
+    assert found.by_unit() == []  # a unit's total less what is told of it would be what is not
+
+
 def test_the_last_month_is_no_hole_while_it_is_not_over():
     rows = np.array([40] * 12 + [0], dtype=np.int32)
     series = rows[None, None]
     from_store = {"version": "v", "units": (FORCE,), "measures": ("m",), "months": tuple("0123456789abc")}
-    from_store |= {"rows": series, "people": np.ones((1, 13), dtype=np.int32)}
+    from_store |= {"rows": series, "people": np.ones((1, 13), dtype=np.int32), "apart": np.zeros(13, dtype=np.int32)}
     made = Arrived
     assert made(unfinished=True, **from_store).holes([("m", rows)]) == []
     assert len(made(unfinished=False, **from_store).holes([("m", rows)])) == 1

@@ -1,6 +1,7 @@
 """The pages of the assessment: every figure leads to its events, small cells are hidden, no health data, no risk."""
 
 import ast
+import html
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +17,10 @@ from features.efficiency import may_be_assessed
 from features.histories.store import load_histories
 from features.months import month_of_day, month_text
 from serving.app import create_app
+from serving.assessed.pictures import freest
 from serving.assessed.storing import store_assessment
 from serving.database import open_database, transaction
+from serving.words import day_name, say
 from tests.assessment_force import NOW, force, roster, work
 from tests.serving_fixtures import signed_in_client
 
@@ -252,3 +255,37 @@ def test_the_force_is_drawn_post_by_post(client, found):
     assert drawn.headers["content-type"] == "image/svg+xml"
     assert f"force.svg?post={quote(post)}" in client.get("/cockpit").text.replace("&amp;", "&")
     assert client.get("/cockpit/force.svg?post=none").status_code == 404
+
+
+def test_the_cockpit_says_over_what_months_level_trend_and_change_are(client, found, star):
+    page = client.get(f"/officers/{star}/cockpit?lang=en").text
+    row = found.tables["people"].set_index("officer_id").loc[star]
+    days = {name: day_name(row[name].date(), "en") for name in ("window_from", "window_to")}
+    assert say("level_over", "en", from_=days["window_from"], to=days["window_to"]) in html.unescape(page)
+    assert "trend over six months" in page
+    assert "the last month alone" in page
+
+
+@pytest.mark.parametrize("path", ["/warnings", "/assessment"])
+def test_a_unit_is_chosen_on_the_page_that_says_so(client, found, path):
+    units = sorted(set(found.tables["people"]["unit"]))
+    page = client.get(path, params={"unit": units[0]}).text
+    assert (
+        re.findall(r"<option(?: selected)?>([^<]+)</option>", page.split('name="unit"')[1].split("</select>")[0])
+        == units
+    )
+    assert f"<option selected>{units[0]}</option>" in page
+
+
+@pytest.mark.parametrize(
+    ("values", "place"),
+    [
+        ([1.0] * 12, ("right", False)),
+        ([-0.2] * 12, ("right", True)),
+        ([-0.2, 0.2] * 3 + [-1.0, None] * 3, ("right", True)),
+        ([1.0] * 6 + [-0.2, 0.2] * 3, ("left", False)),
+        ([None] * 12, ("right", False)),
+    ],
+)
+def test_the_word_at_the_peers_line_stands_where_the_persons_line_is_not(values, place):
+    assert freest(values, reach=1.0) == place

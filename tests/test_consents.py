@@ -28,6 +28,7 @@ from serving.decisions import consents
 from serving.decisions.consents import basis_of, give, withdraw
 from serving.decisions.rescored import rescore_owed, rescore_withdrawn
 from serving.decisions.tables import Consent, Rescored
+from serving.decisions.unlogged import unlogged
 from serving.months.replay import past_list, replay
 from serving.months.rerun import as_of_now
 from serving.persons.seen import health_groups
@@ -223,7 +224,7 @@ def test_a_withdrawal_rescores_the_standing_lists_at_once_without_health_data(wi
         stored = session.get_one(Score, (batch.id, who))
         assert stored.probability == before.score.probability  # a published list never changes
         assert session.scalar(select(Consent.rescored_at)) is not None
-        assert faults(session) == []
+        assert faults(session) == unlogged(session) == []
 
 
 def test_a_list_scored_after_a_withdrawal_agrees_with_what_was_shown_at_once(withdrawn):
@@ -290,6 +291,7 @@ def test_a_list_that_was_being_scored_during_a_withdrawal_is_computed_anew_too(w
         risk = next(r for r in person_risks(session, WHOLE, who, month_end(month)) if r.batch.risk == "burnout")
         assert not health_groups(session, risk.batch) & {reason["measure"] for reason in risk.reasons.strongest}
         stands, stored = risk.score.probability, session.get_one(Score, (risk.batch.id, who)).probability
+        assert unlogged(session) == []
     assert stands == as_of_now(home, past, who).probability != stored
     score_into_store(load_histories(home), models, [month], engine, advance=lambda _: None)
     assert rescore_owed(engine, home, [month]) == 0  # this one knows of it

@@ -281,6 +281,30 @@ def test_a_demo_gets_one_account_of_each_role(own_home):
     engine.dispose()
 
 
+@pytest.mark.parametrize("words", [["user", "list"], ["backup", "{home}/../all.tar"]])
+def test_a_mistyped_home_is_refused_and_stays_away(tmp_path, words):
+    home = tmp_path / "typo"
+    done = CliRunner().invoke(main, ["--home", str(home), *(word.format(home=home) for word in words)])
+    assert done.exit_code == 1
+    assert "nothing of Jingxing" in done.stderr
+    assert not home.exists()
+    assert not (tmp_path / "all.tar").exists()
+
+
+def test_an_account_is_bound_to_what_the_roster_knows(own_home, given):
+    def added(name, *scope):
+        return CliRunner().invoke(main, ["--home", str(own_home), "user", "add", name, *scope])
+
+    for name, scope in {
+        "a": ("--role", "commander", "--unit", "没有"),
+        "b": ("--role", "officer", "--officer", "P9"),
+    }.items():
+        refused = added(name, *scope)
+        assert (refused.exit_code, scope[-1] in refused.stderr) == (1, True)
+    assert added("c", "--role", "commander", "--unit", given.units[0]).exit_code == 0
+    assert added("d", "--role", "officer", "--officer", str(given.officers[0])).exit_code == 0
+
+
 def test_the_command_adds_lists_closes_and_gives_tokens(tmp_path):
     def ran(*words):
         done = CliRunner().invoke(main, ["--home", str(tmp_path), "--json", "user", *words])

@@ -82,7 +82,7 @@ def test_the_page_says_what_helps_what_cannot_be_told_and_the_naive_figure_besid
     text = caller.get("/effects?lang=en").text
     assert "some 4.5 fewer came to the outcome (2.6 to 6.4)" in text
     assert "only 12 times on record; it takes 40." in text
-    assert "Plain difference: 13.0 in a hundred of those helped, 9.0 of the others: +4.0." in text
+    assert "Plain difference: 13.0 in a hundred of those helped, 9.0 of the others: +4.0 (before rounding)." in text
     assert "under 5" in text
     chinese = caller.get("/effects?lang=zh").text
     assert "约少 4.5 人" in chinese

@@ -81,6 +81,14 @@ def test_someone_of_whom_nearly_nothing_is_known_has_too_little_history(force, m
     assert (found[3:] == SUFFICIENT).mean() > 0.98
 
 
+def test_of_whom_nothing_is_known_there_is_little_history_whatever_the_bounds():
+    loose = Bounds(lowest=(0.0, 0.0), highest=(1.0, 1.0), gain=(1.0, 0.0), least_known=0.0, most_outside=1.0)
+    values = np.array([[np.nan, np.nan], [np.nan, 0.5], [0.5, np.nan]], dtype=np.float32)
+    assert loose.judged(values).tolist() == [LITTLE_HISTORY, SUFFICIENT, SUFFICIENT]
+    none = Bounds(lowest=(), highest=(), gain=(), least_known=0.0, most_outside=1.0)
+    assert none.judged(values[:, :0]).tolist() == [SUFFICIENT] * 3
+
+
 def test_a_post_that_nobody_in_training_had_is_unlike_training():
     found = Bounds((0.0,), (9.0,), (1.0,), 0.0, 0.5, ("patrol", "desk"))
     posts = np.asarray(["patrol", "submarine", "desk"])

@@ -3,7 +3,9 @@
 import re
 
 import pytest
+from sqlalchemy import func, select
 
+from features.histories.store import load_roster
 from serving.app import create_app
 from serving.database import open_database, transaction
 from serving.pages.filled import Typed, filled
@@ -21,6 +23,11 @@ def clients(own_home):
     app = create_app(own_home, engine)
     yield lambda role: signed_in_client(app, engine, role)
     engine.dispose()
+
+
+@pytest.fixture
+def unit(own_home):
+    return load_roster(own_home).units[0]
 
 
 def fault_of(page):
@@ -103,29 +110,53 @@ def test_an_offer_for_nobody_and_a_pair_of_one_come_back_with_the_numbers(client
     assert answer.text.count('value="same-1"') == 2
 
 
-def test_a_rest_plan_that_is_refused_keeps_every_figure(clients):
+def test_a_rest_plan_that_is_refused_keeps_every_figure(clients, unit):
     wellness = clients("wellness")
     form = rest_form(wellness)
     sent = form | {"quota": "7", "places": ["", "2"], "weeks": "6", "postpone": "true", "closed_first": "2030-02-01",
-            "closed_last": "2030-01-01", "closed_unit": "Unit 7"}  # fmt: skip
+            "closed_last": "2030-01-01", "closed_unit": unit}  # fmt: skip
     answer = wellness.post("/rest", data=sent, headers=HTML)
     assert answer.status_code == 422
-    for value in ("7", "6", "2", "2030-02-01", "2030-01-01", "Unit 7"):
+    for value in ("7", "6", "2", "2030-02-01", "2030-01-01", unit):
         assert f'value="{value}"' in answer.text
     assert re.search(r'name="postpone"[^>]*checked', answer.text)
     assert "<details open><summary>" in answer.text
     assert re.search(r'name="closed_last"[^>]*aria-invalid', answer.text)
 
 
-def test_days_without_rest_that_were_given_on_the_page_are_in_the_plan(clients, own_home):
+@pytest.mark.parametrize(
+    ("typed", "field"),
+    [
+        ({"closed_first": "2030-02-01", "closed_unit": "no such unit"}, "closed_unit"),
+        ({"closed_last": "2030-02-01"}, "closed_first"),
+        ({"places": ["", "-1"]}, "places"),
+        ({"places": ["", "many"]}, "places"),
+    ],
+)
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_closed_days_of_no_unit_and_places_that_are_no_number_are_told_at_their_field(
+    clients, own_home, language, typed, field
+):
     wellness = clients("wellness")
-    sent = rest_form(wellness) | {"quota": "2", "weeks": "8", "closed_first": "2030-02-01", "closed_unit": "Unit 7"}
+    wellness.cookies.set("lang", language)
+    answer = wellness.post("/rest", data=rest_form(wellness) | {"quota": "2"} | typed, headers=HTML)
+    assert answer.status_code == 422
+    assert bool(CHINESE.search(fault_of(answer.text))) == (language == "zh")
+    wrong = re.findall(rf'<input[^>]*name="{field}"[^>]*>', answer.text)
+    assert [("aria-invalid" in tag) for tag in wrong].index(True) == len(typed.get("places", [""])) - 1
+    with transaction(open_database(own_home), writes=False) as session:
+        assert session.scalar(select(func.count()).select_from(RestPlan)) == 0
+
+
+def test_days_without_rest_that_were_given_on_the_page_are_in_the_plan(clients, own_home, unit):
+    wellness = clients("wellness")
+    sent = rest_form(wellness) | {"quota": "2", "weeks": "8", "closed_first": "2030-02-01", "closed_unit": unit}
     answer = wellness.post("/rest", data=sent, headers=HTML)
     assert answer.status_code == 303, answer.text
     number = answer.headers["location"].split("/")[-1]
     with transaction(open_database(own_home), writes=False) as session:
         (kept,) = session.get_one(RestPlan, int(number)).blackouts
-    assert kept == {"first": "2030-02-01", "last": "2030-02-01", "unit": "Unit 7"}
+    assert kept == {"first": "2030-02-01", "last": "2030-02-01", "unit": unit}
 
 
 def test_an_account_that_is_refused_keeps_what_was_typed(clients):

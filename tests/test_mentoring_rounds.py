@@ -1,10 +1,13 @@
 """A round of mentoring from list and stars to its end: vetoes, reasons, the life of a pair, who sees what, the log."""
 
 import datetime as dt
+import html
 import itertools
+import re
 import shutil
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 from sqlalchemy import func, select, update
@@ -27,10 +30,14 @@ from serving.mentoring.candidates import candidates
 from serving.mentoring.lifecycle import Decided, Outcome, Step, decide, keep_apart, say_no
 from serving.mentoring.pairing import best_pairs
 from serving.mentoring.proposals import matched, propose
-from serving.mentoring.reading import pairs_seen
+from serving.mentoring.reading import pairs_seen, round_now
 from serving.mentoring.recent import recent
 from serving.mentoring.tables import MentoringRound, Mentorship, MentorshipStep, SaidNo, Unmatched
+from serving.mentoring.telling import told_pairs
+from serving.offers.standing import help_standing
+from serving.pages.mentoring import OPEN
 from serving.tables import Batch, Score
+from serving.words import number, same, say
 from tests.serving_fixtures import last_month, signed_in_client
 
 HR = Actor("the hr", "hr")
@@ -388,3 +395,63 @@ def test_a_refusal_that_has_run_out_or_is_of_the_other_side_stops_nothing(store)
         say_no(session, HR, "a", side="mentor", until=dt.date(2999, 1, 1))
         say_no(session, HR, "b", side="mentor", until=dt.date(2000, 1, 1))
         assert taken(session, pair, Step.OFFER).status == "offered"
+
+
+@pytest.mark.parametrize(("less", "why"), [(0.01, "instead_free"), (0.0, "instead_free_equal")])
+def test_a_mentor_with_a_place_left_is_never_said_to_be_needed_elsewhere(session, force, less, why):
+    made = matched(candidates(session, force.home))
+    mentor_of, places = made.pairing.mentor_of, made.found.places
+    taken = np.bincount(mentor_of[mentor_of >= 0], minlength=len(places))
+    free, mentee = int(np.flatnonzero(taken < places)[0]), int(np.flatnonzero(mentor_of >= 0)[0])
+    own, fit = int(mentor_of[mentee]), np.full_like(made.fit, np.nan)
+    fit[own, mentee], fit[free, mentee] = 0.5, 0.5 - less
+    (other,) = told_pairs(made.found, fit, best_pairs(fit, places))[mentee].instead
+    assert other["why_not"] == same(why, loss=number(less))
+
+
+def test_the_heads_of_the_page_follow_a_refusal_and_a_new_round(session, force):
+    before = round_now(session, force.round, states=OPEN)
+    gone = open_pairs(session)[0]
+    taken(session, gone, Step.REFUSE)
+    kept = taken(session, open_pairs(session)[0], Step.OFFER)
+    after = round_now(session, force.round, states=OPEN)
+    assert (after.warned, after.paired) == (before.warned, before.paired - 1)
+    again = round_now(session, propose(session, force.home, HR), states=OPEN)
+    assert again.warned == before.warned
+    pairs = session.scalars(select(Mentorship.mentee_id).where(Mentorship.status.in_(OPEN))).all()
+    assert again.paired == len(pairs)
+    assert kept.mentee_id in pairs
+
+
+def test_a_suggestion_that_gave_way_is_no_help_that_ended(session, force):
+    pair = open_pairs(session)[0]
+    propose(session, force.home, HR)
+    assert session.get(Mentorship, pair.id, populate_existing=True).outcome == "withdrawn"
+    assert "pair" not in {row.kind for row in help_standing(session, Sight(Role.HR), pair.mentee_id)}
+
+
+def test_the_page_says_what_was_done_and_keeps_nobody_apart_whom_the_roster_does_not_know(force):
+    with signed_in_client(create_app(force.home, force.engine), force.engine, "hr") as hr:
+        csrf = {"csrf": hr.headers["x-csrf-token"]}
+        names = [str(name) for name in force.given.officers[:2]]
+        wrong = hr.post("/mentorships/kept-apart", data={**csrf, "one": names[0], "other": "NOBODY"},
+                        headers={"accept": "text/html"})  # fmt: skip
+        assert wrong.status_code == 404
+        assert re.search(r'name="other"[^>]*value="NOBODY"[^>]*aria-invalid', wrong.text)
+        steps = [("kept-apart", {"one": names[0], "other": names[1]}, "pair_done_apart"),
+                 ("proposals", {}, "pair_done_propose")]  # fmt: skip
+        for path, sent, word in steps:
+            answer = hr.post(f"/mentorships/{path}", data=csrf | sent)
+            place = answer.headers["location"].partition("#")[0]
+            assert say(word, "en") in hr.get(f"{place}&lang=en").text
+        with transaction(force.engine, writes=False) as reading:
+            pair = open_pairs(reading)[0]
+        sent = csrf | {"version": str(pair.version), "step": "refuse"}
+        answer = hr.post(f"/mentorships/{pair.id}/decision", data=sent)
+        page = hr.get(answer.headers["location"].partition("#")[0] + "&lang=en").text
+        assert re.search(
+            rf'<p[^>]*id="done" role="status">{re.escape(say("pair_done_refuse", "en"))}</p>', html.unescape(page)
+        )
+        head = int(re.search(rf"<b>(\d+)</b>{say('mentoring_without', 'en')}", page)[1])
+        assert say("without_title", "en", n=head) in page
+        assert say("without_since", "en", n=1) in html.unescape(page)

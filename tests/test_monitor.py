@@ -24,6 +24,7 @@ from tests.training_force import small_force
 from training.dataset import training_set
 from training.fitting import fit
 from training.judging.metrics import MODEL
+from training.models.scoring import score_cohort
 
 END = parse_month("2023-12")
 UNTIL = parse_month("2023-06")
@@ -58,6 +59,15 @@ def test_a_stable_month_says_so_in_both_languages_and_judges_what_came(force, mo
     assert told["expected"]["observed"] is None
     assert {row["subject"] for row in found.figures["inputs"]} >= {"night", "complaint", "sleep_score"}
     json.dumps(found.as_json(), allow_nan=False)
+
+
+def test_what_is_expected_of_the_list_is_the_mean_of_its_probabilities(force, model):
+    given = force.histories()
+    told = monitor(given, [model], END).figures["risks"]["collapse"]
+    scores = score_cohort(given, model, END)
+    listed = (scores.rank > 0) & (scores.rank <= told["capacity"])
+    assert listed.sum() == told["capacity"]
+    assert told["listed_mean"] == pytest.approx(scores.probability[listed].mean(), abs=1e-12)
 
 
 def test_a_measure_that_stops_holds_the_lists_back_and_names_the_month(force, model):

@@ -27,7 +27,8 @@ from serving.answers.problems import Kind, Problem
 from serving.assessed.tables import AssessmentHead
 from serving.cli import main
 from serving.database import open_database, transaction
-from serving.decisions.publishing import altered, beside, digest_of, list_of, missing, publish, published_of
+from serving.decisions.publishing import altered, beside, list_of, missing, publish, published_of
+from serving.decisions.sealed import digest_of
 from serving.decisions.tables import Delivery, Flag, Published
 from serving.demo import newest_month
 from serving.effects.tables import EffectRow
@@ -497,6 +498,7 @@ def test_the_demo_leaves_a_draft_a_published_month_and_something_on_every_page(o
         assert {row.as_of for row in session.scalars(select(Published))} == {before}
         assert published_of(session, "burnout", newest) is None
         assert session.scalars(select(EffectRow.action).distinct()).all() == ["compensatory_leave"]
+        assert {row.figures["every"] for row in session.scalars(select(EffectRow))} == {2}  # the page says so
         for table in (MentoringRound, Offer, RestPlan, MonitorRun, AssessmentHead):
             assert session.scalars(select(table.as_of).distinct()).all() == [newest], table
         named = {row.action: row.actor for row in session.scalars(select(AuditRow))}

@@ -1,5 +1,6 @@
 """My record: all that is held and predicted of oneself, who looked; objections, help and consent by plain forms."""
 
+import datetime as dt
 import re
 
 import pytest
@@ -8,15 +9,16 @@ from sqlalchemy import select
 from features.asknown import NEVER, lifetimes
 from features.histories.store import load_histories, load_officer
 from serving.access.accounts import account_named
+from serving.access.audit import Actor
 from serving.access.sight import WHOLE
 from serving.app import create_app
 from serving.database import open_database, transaction
-from serving.decisions.consents import basis_of
+from serving.decisions.consents import basis_of, withdraw
 from serving.decisions.held import held_of
 from serving.decisions.help import waiting
 from serving.decisions.tables import Flag, Objection, Rescored
 from serving.scored.queries import batch_of, entries
-from serving.words import WORDS, percent
+from serving.words import WORDS, percent, say
 from tests.serving_fixtures import signed_in_client
 
 HTML = {"accept": "text/html"}
@@ -149,6 +151,30 @@ def test_help_that_was_asked_for_stands_before_the_list_and_the_answer_reaches_t
     assert "下周一起休三天" in officer.get("/my-record", headers=HTML).text
 
 
+def test_the_list_and_the_page_of_a_measure_agree_on_how_many_records_count(served, person):
+    home, _, officer, _ = served
+    held = held_of(home, person.officer_id)
+    measure, other = next(
+        (key, sum(row.state != "counts" for row in held.of(key)))
+        for key in held.profile.measures
+        if any(row.state != "counts" for row in held.of(key)) and any(row.state == "counts" for row in held.of(key))
+    )
+    page = officer.get(f"/my-record/records?measure={measure}&lang=en", headers=HTML).text
+    assert say("my_records_sub", "en", n=f"{len(held.of(measure)):,}") in page
+    assert say("my_records_other", "en", n=other) in page
+    row = next(each for each in held.by_measure() if each.measure == measure)
+    assert row.records == len(held.of(measure)) - other
+
+
+def test_one_who_asks_twice_is_one_person(served):
+    _, _, officer, wellness = served
+    for kind in ("rest", "talk"):
+        assert officer.post("/my-record/help", data={"kind": kind, "told": "想休息几天"}).status_code == 303
+    page = wellness.get("/objections?lang=zh", headers=HTML).text
+    assert page.count("想休息几天") == 2
+    assert say("requests_title", "zh", n=1) in page
+
+
 def test_requests_for_help_are_for_wellness_officers_alone(served):
     _, engine, officer, wellness = served
     officer.post("/my-record/help", data={"kind": "talk", "told": "只想和人谈谈"})
@@ -174,6 +200,18 @@ def test_a_withdrawal_by_form_has_the_standing_scores_without_health_data_when_t
     assert officer.post("/my-record/consent", data={"act": "give"}).status_code == 303
     with transaction(engine, writes=False) as session:
         assert basis_of(session, person.officer_id, register=True).covered
+
+
+def test_until_the_score_without_health_data_is_computed_the_page_says_that_it_waits(served, person):
+    home, engine, officer, _ = served
+    who = Actor("the officer", "officer")
+    with transaction(engine) as session:
+        withdraw(session, who, person.officer_id, register=True, home=home, today=dt.date.today())
+    waits, computed = (officer.get("/my-record?lang=zh", headers=HTML).text for _ in range(2))
+    assert WORDS["anew_waiting"]["zh"] in waits
+    assert WORDS["anew_consent"]["zh"] not in waits
+    assert WORDS["anew_consent"]["zh"] in computed
+    assert WORDS["anew_waiting"]["zh"] not in computed
 
 
 @pytest.mark.parametrize("path", ["/my-record/records?measure=no_such", "/my-record/risk.svg?risk=no_such"])

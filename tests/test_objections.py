@@ -37,7 +37,8 @@ from serving.decisions.objections import (
 from serving.decisions.reruns import in_force, rerun
 from serving.decisions.rescored import rescore_upheld, rescore_withdrawn
 from serving.decisions.reviews import Decision, Verdict, decide
-from serving.decisions.tables import Flag, Rescored
+from serving.decisions.tables import Flag, Objection, Rescored
+from serving.decisions.unlogged import unlogged
 from serving.months.replay import past_list
 from serving.months.rerun import as_of_now, without_records
 from serving.persons.seen import health_groups
@@ -414,6 +415,7 @@ def as_shown(engine, who):
         batch = batch_of(session, WHOLE, "burnout")
         past = past_list(session, "burnout", batch.as_of.year * 12 + batch.as_of.month - 1)
         risks = person_risks(session, WHOLE, who, batch.as_of)
+        assert unlogged(session) == []
         return past, next(risk for risk in risks if risk.batch.risk == "burnout"), health_groups(session, batch)
 
 
@@ -472,6 +474,25 @@ def test_an_objection_and_a_withdrawal_hold_together_whichever_comes_later(own_h
     assert len(told) < len(now)
     assert sum(told) + risk.reasons.withheld == pytest.approx(sum(now), abs=1e-12)
     assert risk.score.probability == as_of_now(own_home, past, who, disputed=records).probability
+    engine.dispose()
+
+
+def test_only_the_records_lie_between_the_two_scores_also_after_a_withdrawal(own_home, contested):
+    who, records = contested
+    engine = open_database(own_home)
+    with transaction(engine) as session:
+        given = Contested(who, Against.RECORD, "这些记录不对", records=records)
+        number = contest(session, WANG, given, days=15).id
+    rerun(engine, own_home, number)
+    with transaction(engine) as session:
+        withdraw(session, WANG, who, register=True, home=own_home, today=dt.date.today())
+    rerun(engine, own_home, number)  # and nobody computed the standing scores meanwhile
+    past, risk, _ = as_shown(engine, who)
+    with transaction(engine, writes=False) as session:
+        row = session.get_one(Objection, number)
+        assert row.before["burnout"]["probability"] == as_of_now(own_home, past, who).probability
+        assert row.without["burnout"]["probability"] == as_of_now(own_home, past, who, disputed=records).probability
+    assert risk.score.probability == row.before["burnout"]["probability"]
     engine.dispose()
 
 

@@ -1,6 +1,7 @@
 """Offers: made of recommendations and ladders, followed, declined freely, counted; and help taken becomes events."""
 
 import datetime as dt
+import re
 import shutil
 from types import SimpleNamespace
 
@@ -28,6 +29,7 @@ from serving.offers.life import Decided, Step, counted, decide, may_decide, offe
 from serving.offers.raising import raise_offers
 from serving.rest.tables import RestEntry, RestPlan
 from serving.tables import RecommendationRow
+from serving.words import say
 from tests.serving_fixtures import last_month, signed_in_client
 from training.spells import Ledger, marks
 
@@ -199,6 +201,33 @@ def test_a_person_declines_what_is_offered_to_them_and_nobody_elses(force):
             own = session.get_one(Offer, mine.id)
             own.officer_id = whose(session)
         assert officer.post(f"/my-record/offers/{mine.id}", data={**sent, "csrf": officer.headers["x-csrf-token"]}).status_code == 303  # noqa: E501 # fmt: skip
+
+
+def test_an_offer_that_was_accepted_says_so_on_the_own_record(force):
+    app = create_app(force.home, force.engine)
+    with transaction(force.engine, writes=False) as reading:
+        mine = reading.scalars(select(Offer).where(Offer.status == "proposed").order_by(Offer.id.desc())).first()
+    with signed_in_client(app, force.engine, "officer", officer_id=mine.officer_id) as officer:
+        with transaction(force.engine) as session:
+            session.get_one(Offer, mine.id).officer_id = whose(session)
+        sent = {"csrf": officer.headers["x-csrf-token"], "version": mine.version, "step": "accept"}
+        answer = officer.post(f"/my-record/offers/{mine.id}", data=sent)
+        page = officer.get(answer.headers["location"].partition("#")[0] + "&lang=en").text
+    assert say("mine_done_offer_accept", "en") in page
+    offered = page.split('id="offers"')[1].split("</section>")[0]
+    assert f'{mine.label["en"]} <span class="tag">{say("offer_accepted", "en")}</span>' in offered
+
+
+def test_the_page_shows_the_offers_of_a_unit(force):
+    with transaction(force.engine, writes=False) as reading:
+        units = set(reading.scalars(select(Offer.unit).where(Offer.status == "proposed", Offer.purpose != "wellness")))
+    one = sorted(units)[0]
+    with signed_in_client(create_app(force.home, force.engine), force.engine, "hr") as hr:
+        whole, chosen = hr.get("/offers").text, hr.get("/offers", params={"unit": one}).text
+    shown = re.findall(r'<span class="small">([^<]*?) · [^<]*</span></p>', chosen)
+    assert set(shown) == {one}
+    assert len(set(re.findall(r'<span class="small">([^<]*?) · [^<]*</span></p>', whole))) > 1
+    assert f"<option selected>{one}</option>" in chosen
 
 
 def whose(session):

@@ -84,6 +84,38 @@ def test_every_wrong_column_and_row_is_named(as_role, sent):
     assert any("twice" in problem for problem in twice.json()["problems"])
 
 
+@pytest.mark.parametrize("wrong", [True, False, "1", "NaN", [1], {}])
+def test_only_numbers_are_taken_as_numbers(as_role, sent, wrong):
+    _, body = sent
+    client = as_role("data_scientist")
+    rows = [[wrong, *body["rows"][0][1:]]]
+    answer = client.post(PATH, json={**body, "rows": rows})
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+    assert "rows.0.0" in answer.text
+    whole = [[3 if cell is None else int(cell) for cell in body["rows"][0]]]
+    assert client.post(PATH, json={**body, "rows": whole}).status_code == 200
+
+
+def test_a_row_of_nulls_alone_is_never_sufficient(as_role, champion, sent):
+    rows, body = sent
+    nothing = [None] * len(body["columns"])
+    answer = as_role("data_scientist").post(PATH, json={**body, "rows": [nothing, body["rows"][0]]})
+    assert answer.json()["evidence"] == ["little_history", champion.evidence(rows)[0]]
+
+
+@pytest.mark.parametrize("as_of", ["2024-06-99", "2024-06-01", "2024-06-31", "２０２４-06", "2024-13", "2024-6", ""])
+def test_a_month_is_read_as_everywhere_else(as_role, as_of):
+    person = {"officer_id": "A", "valid_from": "2019-03-01", "post": "patrol", "unit": "x"}
+    night = {"officer_id": "A", "measure": "night_shift", "occurred_on": "2024-06-03", "value": 1}
+    send = {"roster": [person], "events": [night], "as_of": as_of}
+    client = as_role("data_scientist")
+    answer = client.post("/api/v1/predictions", json=send)
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+    told = [client.post("/api/v1/predictions", json={**send, "as_of": text}) for text in ("2024-06", "2024-06-30")]
+    assert [each.status_code for each in told] == [200, 200]
+    assert told[0].json() == told[1].json()
+
+
 def test_an_unknown_risk_is_not_found_and_other_roles_are_refused(as_role, sent):
     _, body = sent
     assert as_role("data_scientist").post("/api/v1/predictions/nothing", json=body).status_code == 404

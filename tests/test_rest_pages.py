@@ -1,6 +1,7 @@
 """Rest plans through the command, the API and the page: each role sees what it may, and nobody a stack trace."""
 
 import datetime as dt
+import html
 import json
 import shutil
 from pathlib import Path
@@ -18,6 +19,7 @@ from serving.rest.asking import PlanRequest
 from serving.rest.lifecycle import make_plan
 from serving.rest.tables import RestEntry, RestPlan, RestWish
 from serving.tables import Batch, Score
+from serving.words import say
 from tests.serving_fixtures import signed_in_client
 
 AS_OF = dt.date(2024, 12, 31)
@@ -177,6 +179,19 @@ def test_an_impossible_plan_is_explained_in_both_languages_and_solved_by_postpon
     assert again["possible"]
     assert not [one for one in again["entries"] if one["kind"] == "counselling"]
     assert again["figures"]["postponed"] > 0
+
+
+def test_a_plan_that_postpones_without_known_reasons_announces_none(signed, engine):
+    made = signed["wellness"].post(PLANS, json=BEFORE | {"places": {"counselling": 0}, "rights_first": True}).json()
+    assert made["figures"]["postponed"]
+    place = f"/rest/{made['plan_id']}?lang=en"
+    for reasons in ([], [{"zh": "名额不足", "en": "too few places"}]):
+        with transaction(engine) as session:
+            plan = session.get_one(RestPlan, made["plan_id"])
+            plan.solved, plan.version = plan.solved | {"why_postponed": reasons}, plan.version + 1
+        page = signed["wellness"].get(place).text
+        assert "postponed (see" in page
+        assert (say("rest_postponed_why", "en") in html.unescape(page)) == bool(reasons)
 
 
 def test_a_plan_is_made_changed_solved_and_confirmed_on_the_page(signed, engine):

@@ -1,5 +1,7 @@
 """What if: changed events through the one feature path, within what the roster allows; nothing kept but the asking."""
 
+import re
+
 import numpy as np
 import pytest
 from sqlalchemy import func, select
@@ -7,7 +9,7 @@ from sqlalchemy import func, select
 from features.engine import feature_rows
 from features.errors import Refusal
 from features.histories.store import load_histories, load_some
-from features.months import first_day
+from features.months import first_day, month_text
 from serving.access.tables import AuditRow
 from serving.database import transaction
 from serving.models.champions import Champions
@@ -175,3 +177,20 @@ def test_the_page_works_without_a_script_in_both_languages(as_role, person):
     assert "改了以后" in answer.text
     assert client.post(f"/officers/{person}/what-if", data={**form, "less-night_shift": "many"}).status_code == 422
     client.cookies.delete("lang")
+
+
+@pytest.mark.parametrize(("typed", "told"), [("400", "at most {most} less"), ("-3", "a number from 0")])
+def test_a_lever_out_of_bounds_stands_in_the_form_again_with_the_bound_at_its_field(
+    as_role, case, person, month, typed, told
+):
+    client, room = as_role("wellness"), next(room for room in case.rooms() if room.lever == "night_shift")
+    place = f"/officers/{person}/what-if?as_of={month_text(month)}&lang=en"
+    sent = {"csrf": client.headers["x-csrf-token"], "less-overtime_hours": "0.1", "less-night_shift": typed}
+    answer = client.post(place, data=sent, headers={"accept": "text/html"})
+    client.cookies.delete("lang")
+    assert answer.status_code == 422
+    fault = answer.text.split('class="fault"')[1].split("</p>")[0]
+    assert told.format(most=f"{room.less:g}") in fault
+    assert re.search(rf'<input[^>]*name="less-night_shift"[^>]*value="{typed}"[^>]*aria-invalid', answer.text)
+    assert re.search(r'<input[^>]*name="less-overtime_hours"[^>]*value="0.1"', answer.text)
+    assert f"/officers/{person}?as_of=" in answer.text  # the way back

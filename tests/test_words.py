@@ -95,6 +95,23 @@ def test_looks_at_one_page_within_a_minute_are_one_line_and_others_stay_apart(st
     assert sorted(number for line in found for number, _ in line.written) == [1, 2, 3, 4, 5, 99]
 
 
+def test_the_log_tells_a_unit_from_a_person_and_two_persons_and_the_command_line_in_words(store):
+    rows = logged(
+        store,
+        ("looked", "unit North 2", {"at": "/units/{risk}/{unit}"}),
+        ("looked", "P1", {"at": "/officers/{officer_id}"}),
+        ("kept apart", "officers P1, P2", {}),
+    )
+    with transaction(store) as session:
+        record(session, Actor("wang", "command line"), "lists scored", "2024-12")
+        rows = [*rows, *trail(session, Wanted(actor="wang"))]
+    found = {line.subject: line for line in lines(rows, "zh", str)}
+    assert found["单位 North 2"].did == "查看单位"
+    assert found["P1"].did == "查看个人"
+    assert "警号 P1, P2" in found
+    assert (found["P1"].role, found["2024-12"].role) == ("健康护航", "命令行")
+
+
 def test_details_are_said_in_words_and_what_tells_of_health_stays_out(store):
     rows = logged(
         store,
@@ -106,7 +123,7 @@ def test_details_are_said_in_words_and_what_tells_of_health_stays_out(store):
     assert (flag.subject, flag.details) == ("关注提示 12", [("决定", "继续观察"), ("截至", "2024年12月31日")])
     assert flag.withheld == ["安排"]
     assert ("针对", "记录") in objection.details
-    assert set(WITHHELD["objection made"]) == {"risk"}
+    assert set(WITHHELD["objection made"]) == {"risk", "digest"}
     for line in (flag, objection):
         assert "counselling" not in "".join(text for _, text in line.written)
         assert "burnout" not in "".join(text for _, text in line.written)

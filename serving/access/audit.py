@@ -71,8 +71,12 @@ def record(session: Session, actor: Actor, did: str, subject: str = "", **detail
 def digest(row: AuditRow) -> str:
     """Return the SHA-256 of a row's canonical JSON with the hash before it."""
     told = [row.number, row.at, row.actor, row.role, row.action, row.subject, row.details, row.previous]
-    text = json.dumps(told, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(canonical(told).encode()).hexdigest()
+
+
+def canonical(told: Any) -> str:
+    """Return plain values, days and moments as JSON of one form, whichever database gave them."""
+    return json.dumps(told, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_in_utc)
 
 
 def faults(session: Session) -> list[Fault]:
@@ -105,6 +109,16 @@ def _ending(session: Session, number: int, previous: str) -> list[Fault]:
     if (head.number, head.hash) != (number, previous):
         return [Fault(number, "日志末尾与记录不符", f"the last row ({number}) is not the one that was marked last")]
     return []
+
+
+def _in_utc(value: Any) -> str:
+    """A day, or a moment in UTC: SQLite gives that back without a zone, PostgreSQL in its own."""
+    if isinstance(value, dt.datetime):
+        moment = value.astimezone(dt.UTC) if value.tzinfo else value.replace(tzinfo=dt.UTC)
+        return moment.isoformat(timespec="microseconds")
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no plain form")
 
 
 def _rows(session: Session) -> Iterator[AuditRow]:

@@ -6,11 +6,12 @@ import click
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from features.console import Console, command
+from features.console import Console, check_home, command
 from features.errors import WrongUsage
 from serving.access import accounts, credentials
 from serving.access.audit import Actor
 from serving.access.roles import PERMISSIONS_OF, Permission, Role
+from serving.access.rostered import check_rostered
 from serving.access.tables import Account, Token
 from serving.database import open_database, transaction
 
@@ -40,12 +41,14 @@ def _user(console: Console, *, action: str, name: str | None, db: str | None, **
 
     A first password and a token are printed once and kept as hashes only.
     """
-    engine = open_database(console.home, db)
     if action == "list":
-        return _listed(console, engine)
+        check_home(console.home)
+        return _listed(console, open_database(console.home, db))
     if not name:
         raise WrongUsage(f"Whom? jingxing user {action} NAME")
-    with transaction(engine) as session:
+    if action == "add":
+        check_rostered(console.home, given["units"], given["officer"])
+    with transaction(open_database(console.home, db)) as session:
         done = _DOES[action](session, name, given)
     for key, value in done.items():
         console.say(f"{key.replace('_', ' ')}: {value}")

@@ -10,21 +10,34 @@ from sqlalchemy.orm import Session
 
 from serving.access.tables import AuditRow
 
+HELD = "digest"
+"""Of what somebody decided or said: whoever guesses the words could tell by it."""
 WITHHELD: MappingProxyType[str, frozenset[str]] = MappingProxyType(
     {
-        "help asked for": frozenset({"kind", "flag"}),
+        "help asked for": frozenset({"kind", "flag", HELD}),
+        "help answered": frozenset({HELD}),
         "rest plan decided": frozenset({"kind"}),
         "offer made": frozenset({"action"}),
-        "flag decided": frozenset({"action"}),
-        "feedback given": frozenset({"measure"}),
+        "flag decided": frozenset({"action", HELD}),
+        "feedback given": frozenset({"measure", HELD}),
         "what-if asked": frozenset({"risks"}),
-        "objection made": frozenset({"risk"}),
-        "score rerun": frozenset({"risks"}),
+        "objection made": frozenset({"risk", HELD}),
+        "objection decided": frozenset({HELD}),
+        "score rerun": frozenset({"risks", HELD}),
+        "consent given": frozenset({HELD}),
+        "consent withdrawn": frozenset({HELD}),
+        "letter agreed to": frozenset({HELD}),
+        "letter withdrawn": frozenset({HELD}),
+        "rescored without health data": frozenset({HELD}),
+        "rescored without upheld records": frozenset({HELD}),
         "month monitored": frozenset({"risk"}),
         "effect told": frozenset({"action", "risk"}),
     }
 )
-"""Action -> details that tell of somebody's health: they stay in the chain, and no reader of the log is shown them."""
+"""Action -> details that tell of somebody's health, or let it be guessed.
+
+They stay in the chain, and no reader of the log is shown them.
+"""
 
 
 @dataclass(frozen=True)

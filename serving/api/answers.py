@@ -42,7 +42,7 @@ class Reason(Answer):
     points: float = Field(description="The same as a share of the probability; start and points add up to it.")
     value: float | None = Field(default=None, description="The person's number in the window.")
     usual: float | None = Field(default=None, description="The person's own usual.")
-    peers: float | None = Field(default=None, description="The middle of the post.")
+    peers: float | None = Field(default=None, description="The middle of the post; null where the role may not see it.")
     window: str | int | None = Field(default=None, description="The window of these numbers.")
     sentence: Text
 
@@ -79,6 +79,9 @@ class AsPublished(Answer):
 WITHHELD = "Log-odds of all health reasons together, where the person withdrew consent: none is told by itself."
 
 
+SPLIT = "Post, unit and person; null in older lists, and where the role may not see post and unit."
+
+
 class ListEntry(Answer):
     """One person of a list: in a published one as it was published, with a later correction beside."""
 
@@ -88,11 +91,11 @@ class ListEntry(Answer):
     probability: float = Field(ge=0, le=1, examples=[0.41])
     low: float = Field(ge=0, le=1)
     high: float = Field(ge=0, le=1)
-    post_mean: float = Field(description="Mean probability of the post.")
+    post_mean: float = Field(description="Mean probability of the post; of all where the role may not see it.")
     rank: int = Field(ge=1)
     previous_rank: int | None = Field(description="Rank in the list before; null if not in it.")
     in_capacity: bool = Field(description="Within what the team can attend to this month.")
-    split: Split | None = Field(default=None, description="Post, unit and person; null in older lists.")
+    split: Split | None = Field(default=None, description=SPLIT)
     status: str | None = Field(
         examples=["open"],
         description="Of the review: open, acted, watched, dismissed, expired. Null beyond the list's capacity, where "
@@ -175,9 +178,12 @@ class OfficerRisk(Answer):
     in_capacity: bool
     base_value: float = Field(description="Log-odds of the average from which contributions start.")
     margin: float = Field(description="Log-odds of the probability: base value plus all contributions.")
-    split: Split | None = Field(default=None, description="Post, unit and person; null in older lists.")
+    split: Split | None = Field(default=None, description=SPLIT)
     reasons: list[Reason] = Field(description="The strongest, with words.")
-    contributions: dict[str, float] = Field(description="Every group's log-odds.")
+    contributions: dict[str, float] = Field(
+        description="Every group's log-odds; where the role may not see the post, those of the stable reasons, and the "
+        "sum of all others under 'other'."
+    )
     withheld: float | None = Field(default=None, description=WITHHELD)
     other_influences: float = Field(default=0.0, description="Log-odds of all that is not among the stable reasons.")
     as_published: AsPublished | None = Field(

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field
 from features.cohort import cohort
 from features.engine import feature_rows
 from features.histories.checking import LARGEST
-from features.months import month_end, parse_month
+from features.months import month_end, month_of
 from features.profile import Profile
 from serving.access.caller import Caller, TheCaller, needs, refused
 from serving.access.roles import Field as Seen
@@ -23,6 +23,8 @@ from serving.arrivals.given import Event, Given, Posting, given_histories
 from serving.models.champions import Champions
 from serving.scored.queries import points_per_unit
 from serving.scored.scoring import reason_of as stored_reason
+from serving.sessions import as_of_of
+from training.models.evidence import LITTLE_HISTORY
 from training.models.risk_model import RiskModel
 from training.models.scoring import ScoredCohort, scored
 
@@ -34,7 +36,9 @@ class Asked(Given):
 
     roster: Annotated[list[Posting], Field(min_length=1, max_length=50_000)]
     events: Annotated[list[Event], Field(max_length=500_000)]
-    as_of: str = Field(pattern=r"^\d{4}-\d{2}(-\d{2})?$", examples=["2024-06"])
+    as_of: str = Field(
+        pattern=r"^[0-9]{4}-[0-9]{2}(-[0-9]{2})?$", examples=["2024-06"], description="A month, or its last day."
+    )
     risk: str | None = Field(default=None, examples=["burnout"])
 
     model_config = ConfigDict(
@@ -90,7 +94,7 @@ def predict(request: Request, asked: Asked) -> Predictions:
     champions: Champions = request.app.state.champions
     profile = champions.profile()
     given = given_histories(profile, asked.roster, asked.events)
-    month = parse_month(asked.as_of[:7])
+    month = _month(asked.as_of)
     models = [champions.champion(risk) for risk in _risks(champions, profile, asked.risk)]
     predictions: list[Prediction] = []
     if len(cohort(given, month)):
@@ -101,6 +105,13 @@ def predict(request: Request, asked: Asked) -> Predictions:
         predictions=predictions,
         not_in_cohort=sorted({row.officer_id for row in asked.roster} - known),
     )
+
+
+def _month(asked: str) -> int:
+    """The month asked for, read as every other route reads it."""
+    day = as_of_of(asked)
+    assert day is not None  # the pattern lets no empty text through
+    return month_of(day)
 
 
 def _risks(champions: Champions, profile: Profile, asked: str | None) -> list[str]:
@@ -136,7 +147,8 @@ def _told(scored: ScoredCohort) -> list[Prediction]:
     ]
 
 
-Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
+Number = Annotated[float, Field(strict=True, ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
+"""A number as such: no text that could be read as one, no true or false."""
 
 
 class AskedRows(Given):
@@ -212,8 +224,13 @@ def predict_rows(
         probability=probability.tolist(),
         low=low.tolist(),
         high=high.tolist(),
-        evidence=model.evidence(rows).tolist(),
+        evidence=_evidence(model, rows).tolist(),
     )
+
+
+def _evidence(model: RiskModel, rows: GivenRows) -> npt.NDArray[np.str_]:
+    """What the model says of each row; a model without bounds knows no row of nothing but nulls for what it is."""
+    return np.where(np.isnan(rows.values).all(axis=1), LITTLE_HISTORY, model.evidence(rows))
 
 
 def _of_health(profile: Profile, names: tuple[str, ...]) -> list[str]:

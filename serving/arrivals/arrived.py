@@ -19,6 +19,7 @@ from serving.persons.own_histories import mark_of
 from serving.scored.kept import Newest
 
 Counts = npt.NDArray[np.int32]
+Mask = npt.NDArray[np.bool_]
 MONTHS = 36
 FORCE = ""
 """The force as a whole; units are under their names."""
@@ -26,7 +27,9 @@ REGULAR = 0.8
 """A series is regular where so many of its earlier months have rows; only such a one can have a hole."""
 FEWEST_ROWS = 20
 UNTOLD = -1
-"""In place of a unit's rows of a month in which fewer than five stood there."""
+"""In place of a unit's rows of a month in which fewer than five stood there, and of what would give these away."""
+FORM = "-2"
+"""Of the file that is kept: one of another form is counted anew."""
 HALF, HOLE = 0.5, 0.1
 """Shares of the usual: markedly little, and as good as nothing."""
 MOST_KNOWN = 4_000
@@ -49,8 +52,9 @@ class Hole:
 class Arrived:
     """Rows that count, by month of occurrence: ``rows`` [unit, measure, month], unit 0 is the force.
 
-    ``people`` [unit, month] stood there at the month's end. ``unfinished``: the last month was not over when the last
-    row was recorded. Health data is counted for the force only.
+    ``people`` [unit, month] stood there at the month's end; so many have rows in a month and stood in no unit then
+    (``apart`` [month]). ``unfinished``: the last month was not over when the last row was recorded. Health data is
+    counted for the force only.
     """
 
     version: str
@@ -59,6 +63,7 @@ class Arrived:
     months: tuple[str, ...]
     rows: npt.NDArray[np.int32]
     people: Counts
+    apart: Counts
     unfinished: bool
 
     @cached_property
@@ -67,28 +72,61 @@ class Arrived:
         return Newest(MOST_KNOWN)
 
     def of(self, unit: str = FORCE) -> list[tuple[str, Counts]]:
-        """Return each measure of which a unit ever sent something, its rows by month, UNTOLD where it was small."""
+        """Return each measure of which a unit ever sent something, its rows by month, UNTOLD where not told."""
         place = self.units.index(unit)
-        found = self._told(place, self.rows[place])
+        found = np.where(self._untold[place], UNTOLD, self.rows[place]).astype(np.int32)
         return [(key, found[number]) for number, key in enumerate(self.measures) if (found[number] > 0).any()]
 
+    @cached_property
+    def named(self) -> tuple[str, ...]:
+        """The units of which anything is told."""
+        told = zip(self.units, self._untold, strict=True)
+        return tuple(name for name, untold in told if name != FORCE and not untold.all())
+
     def by_unit(self) -> Sequence[tuple[str, Counts]]:
-        """Return each unit that ever had five persons, with all its rows by month, UNTOLD where it had fewer."""
+        """Return each unit of which all rows of some month are told, with these by month, UNTOLD where they are not."""
         return self._by_unit
 
     @cached_property
     def _by_unit(self) -> Sequence[tuple[str, Counts]]:
-        total = self.rows.sum(axis=1)
+        told = np.where(self._untold.any(axis=1), UNTOLD, self.rows.sum(axis=1)).astype(np.int32)
         return [
-            (name, self._told(place, total[place]))
+            (name, told[place])
             for place, name in enumerate(self.units)
-            if name != FORCE and self.people[place].max() >= FEWEST
+            if name != FORCE and (told[place] != UNTOLD).any()
         ]
 
-    def _told(self, place: int, rows: Counts) -> Counts:
-        """The rows by month of a unit as they may be told: a month that nearly nobody stood there tells of persons."""
-        few = (self.people[place] < FEWEST) & (self.units[place] != FORCE)
-        return np.where(few, UNTOLD, rows).astype(np.int32)
+    @cached_property
+    def _untold(self) -> Mask:
+        """The cells [unit, measure, month] that are not told: a unit's month that nearly nobody stood there.
+
+        What all units that are told leave of the force is told by it too. Where fewer than FEWEST persons are behind
+        that, something else is not told either.
+        """
+        few = self.people < FEWEST
+        few[self.units.index(FORCE)] = False
+        untold = np.repeat(few[:, None, :], len(self.measures), axis=1)
+        behind = np.where(few, self.people, 0).sum(axis=0) + self.apart
+        for month in np.flatnonzero((behind > 0) & (behind < FEWEST)).tolist():
+            self._cover(untold[:, :, month], self.rows[:, :, month], self.people[:, month])
+        return untold
+
+    def _cover(self, untold: Mask, rows: Counts, people: Counts) -> None:
+        """Hide in a month the smallest unit that is told; of a measure that it sent nothing of, the smallest that did.
+
+        Where nobody else sent anything of it, the force's number would be that of the few: it is hidden. All [unit,
+        measure]; measures that are counted for the force only stay as they are.
+        """
+        force = self.units.index(FORCE)
+        by_size = np.argsort(people, kind="stable").tolist()
+        told = [place for place in by_size if place != force and people[place] >= FEWEST]
+        if told:
+            untold[told[0]] = True
+        left = rows[force] - rows[told].sum(axis=0)
+        by_unit = np.delete(self.rows, force, axis=0).any(axis=(0, 2))
+        for measure in np.flatnonzero((left > 0) & by_unit).tolist():
+            others = [place for place in told if rows[place, measure]]
+            untold[others[0] if others else force, measure] = True
 
     def holes(self, series: Sequence[tuple[str, Counts]]) -> list[Hole]:
         """Return the holes of some series, the newest first."""
@@ -128,7 +166,7 @@ def arrived(home: Path) -> Arrived:
 
 def _held(home: Path) -> Arrived:
     version = current_version(home)
-    kept = home / "var" / "arrived" / f"{version.name}.npz"
+    kept = home / "var" / "arrived" / f"{version.name}{FORM}.npz"
     if not kept.exists():
         counted = _counted(load_version(version), version.name)
         _keep(kept, counted)
@@ -142,6 +180,7 @@ def _held(home: Path) -> Arrived:
             months=tuple(names["months"]),
             rows=held["rows"],
             people=held["people"],
+            apart=held["apart"],
             unfinished=bool(held["unfinished"]),
         )
 
@@ -152,13 +191,15 @@ def _counted(given: Histories, version: str) -> Arrived:
     months = range(max(first, last - MONTHS + 1), last + 1)
     placed = [standing(given, month).unit for month in months]
     people = np.stack([_in_units(unit, len(given.units)) for unit in placed], axis=1)
+    rows, apart = _rows(given, np.stack(placed), months)
     return Arrived(
         version=version,
         units=(FORCE, *given.units),
         measures=given.profile.measure_keys,
         months=tuple(month_text(month) for month in months),
-        rows=_rows(given, np.stack(placed), months),
+        rows=rows,
         people=people,
+        apart=apart,
         unfinished=bool(len(given.events)) and given.last_recorded < int(last_day(last)),
     )
 
@@ -168,19 +209,23 @@ def _in_units(unit: Counts, units: int) -> Counts:
     return np.concatenate([[counts.sum()], counts]).astype(np.int32)
 
 
-def _rows(given: Histories, placed: Counts, months: range) -> npt.NDArray[np.int32]:
+def _rows(given: Histories, placed: Counts, months: range) -> tuple[npt.NDArray[np.int32], Counts]:
+    """The rows [unit, measure, month], and how many people have some and stood in no unit [month]."""
     life = lifetimes(given.events)
     month = month_of_day(given.events.occurred) - months[0]
     counts = (life.died == NEVER) & (month >= 0) & (month < len(months))
     measure, at = given.events.measure[counts].astype(np.int64), month[counts]
     unit = placed[at, given.events.officer[counts]].astype(np.int64) + 1
     health = np.array([given.profile.measures[key].sensitive for key in given.profile.measure_keys])
+    nowhere = (unit == 0) & ~health[measure]
+    pairs = np.unique(np.stack([at[nowhere], given.events.officer[counts][nowhere]]), axis=1)
+    apart = np.bincount(pairs[0], minlength=len(months)).astype(np.int32)
     unit[health[measure]] = 0
     shape = (len(given.units) + 1, len(given.profile.measure_keys), len(months))
     place = (unit * shape[1] + measure) * shape[2] + at
     found = np.bincount(place, minlength=int(np.prod(shape))).reshape(shape).astype(np.int32)
     found[0] = found.sum(axis=0)
-    return found
+    return found, apart
 
 
 def _keep(file: Path, counted: Arrived) -> None:
@@ -188,7 +233,12 @@ def _keep(file: Path, counted: Arrived) -> None:
     names = json.dumps({"units": counted.units, "measures": counted.measures, "months": counted.months})
     fresh = file.with_suffix(".unfinished.npz")
     np.savez_compressed(
-        fresh, names=np.array(names), rows=counted.rows, people=counted.people, unfinished=np.array(counted.unfinished)
+        fresh,
+        names=np.array(names),
+        rows=counted.rows,
+        people=counted.people,
+        apart=counted.apart,
+        unfinished=np.array(counted.unfinished),
     )
     fresh.replace(file)
     for old in file.parent.glob("v*.npz"):

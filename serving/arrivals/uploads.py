@@ -42,7 +42,7 @@ def take_in(home: Path, sent: Sequence[Sent], *, strict: bool) -> IngestResult:
     the first file stands for the export: the same name sent again takes its earlier entries out of the quarantine.
     """
     if not sent:
-        raise Refusal("No file was sent. 没有收到文件。", hint="Choose a zip, or roster and events. 请选择文件。")
+        raise Refusal("No file was sent.", hint="Choose a zip, or roster and events.")
     with _folder(home, sent[0].name) as folder:
         left = LARGEST_UNPACKED
         for each in sent:
@@ -68,9 +68,7 @@ def _folder(home: Path, name: str) -> Iterator[Path]:
             finally:
                 shutil.rmtree(uploads, ignore_errors=True)
     except Timeout:
-        raise Refusal(
-            "Another upload is being taken in. 另一份数据正在导入。", hint="Try again soon. 请稍后再试。"
-        ) from None
+        raise Refusal("Another upload is being taken in.", hint="Try again soon.") from None
 
 
 def _unpack(sent: Sent, folder: Path, left: int) -> int:
@@ -90,23 +88,21 @@ def _unpack(sent: Sent, folder: Path, left: int) -> int:
 
 
 def _broken(sent: Sent, error: Exception) -> Refusal:
-    return Refusal(f"{sent.name} can't be unpacked ({type(error).__name__}). 压缩包无法打开。")
+    return Refusal(f"{sent.name} can't be unpacked ({type(error).__name__}).")
 
 
 def _place(name: str) -> str:
     """Where a file belongs in an export, whatever folder it was packed in; a Refusal for one that belongs nowhere."""
     path = PurePosixPath(name.replace("\\", "/"))
     if len(path.name.encode(errors="replace")) > LONGEST_NAME or "\x00" in path.name:
-        raise Refusal(
-            f"'{path.name[:LONGEST_STEM]}…' is no name of a file. 文件名过长或无效。", hint="Rename it. 请改名。"
-        )
+        raise Refusal(f"'{path.name[:LONGEST_STEM]}…' is no name of a file.", hint="Rename it.")
     suffix = path.suffix.lower()
     if suffix in KINDS and path.stem.lower() in ("roster", "events"):
         return path.stem.lower() + suffix
     if suffix in KINDS and path.parent.name.lower() == "events" and path.name == Path(path.name).name:
         return f"events/{path.name}"
     raise Refusal(
-        f"'{path.name}' is no part of an export. 该文件不属于导出数据。",
+        f"'{path.name}' is no part of an export.",
         hint="An export has roster.csv and events.csv (or .parquet; events may be a folder of such files).",
     )
 
@@ -114,12 +110,12 @@ def _place(name: str) -> str:
 def _write(content: IO[bytes], target: Path, left: int) -> int:
     """Stream a file to disk; return how many bytes may still come."""
     if target.exists():
-        raise Refusal(f"There are two files '{target.name}'. 文件重复。")
+        raise Refusal(f"There are two files '{target.name}'.")
     target.parent.mkdir(exist_ok=True)
     with target.open("wb") as file:
         while piece := content.read(AT_A_TIME):
             left -= len(piece)
             if left < 0:
-                raise Refusal(f"More than {LARGEST_UNPACKED // 1024**3} GB unpacked. 解压后超过大小上限。")
+                raise Refusal(f"More than {LARGEST_UNPACKED // 1024**3} GB unpacked.")
             file.write(piece)
     return left

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from serving.access.audit import Actor, record
 from serving.answers.problems import Kind, Problem
 from serving.assessed.storing import LETTER
+from serving.decisions.sealed import CONSENT, seal
 from serving.decisions.tables import Consent
 
 
@@ -21,17 +22,19 @@ def agree_to_letters(session: Session, actor: Actor, officer_id: str, *, today: 
     """Agree from today on: the next assessment writes the letter of a quarter's star; a Problem where one did."""
     if letter_agreed(session, officer_id) is not None:
         raise Problem(Kind.INVALID, "You agreed already; nothing was changed. 您已同意，未作改动。")
-    session.add(Consent(officer_id=officer_id, basis=LETTER, given_on=today, withdrawn_on=None, by=actor.name))
+    row = Consent(officer_id=officer_id, basis=LETTER, given_on=today, withdrawn_on=None, by=actor.name)
+    session.add(row)
     session.flush()
-    record(session, actor, "letter agreed to", f"officer {officer_id}")
+    record(session, actor, "letter agreed to", f"officer {officer_id}", digest={str(row.id): seal(row, CONSENT)})
 
 
 def withdraw_from_letters(session: Session, actor: Actor, officer_id: str, *, today: dt.date) -> None:
     """Withdraw: no letter is shown or made from now on, whatever an earlier record says."""
     row = letter_agreed(session, officer_id)
     if row is None:
-        session.add(Consent(officer_id=officer_id, basis=LETTER, given_on=today, withdrawn_on=today, by=actor.name))
+        row = Consent(officer_id=officer_id, basis=LETTER, given_on=today, withdrawn_on=today, by=actor.name)
+        session.add(row)
     else:
         row.withdrawn_on = today
     session.flush()
-    record(session, actor, "letter withdrawn", f"officer {officer_id}")
+    record(session, actor, "letter withdrawn", f"officer {officer_id}", digest={str(row.id): seal(row, CONSENT)})

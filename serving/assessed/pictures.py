@@ -1,7 +1,7 @@
 """The cockpit's pictures: index and three dimensions over twelve months, each against the peers' middle."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 else:
     alt = Late("altair")
 
+Side = Literal["left", "right"]
+WIDE, HIGH = 4, 0.4
+"""So many months, and so much of half the picture's height, the word at the zero line covers."""
 SCORES = ("index", "workload", "quality", "satisfaction")
 
 
@@ -74,10 +77,11 @@ def _one(
     x, scale = _months(names, "month", "narrow"), alt.Scale(domain=[-reach, reach])
     axis = alt.Axis(tickCount=3, format="+.1f")
     middle = alt.Chart(pd.DataFrame({"y": [0.0]})).mark_rule(color=MUTED, strokeDash=[4, 3]).encode(y="y:Q")
+    align, above = freest(values, reach)
     note = (
         alt.Chart(pd.DataFrame({"y": [0.0], "text": [say("peers_line", language)]}))
-        .mark_text(align="right", dy=9, color=MUTED, fontSize=11, font=FONT)
-        .encode(x=alt.value(width), y="y:Q", text="text:N")
+        .mark_text(align=align, dy=-7 if above else 9, color=MUTED, fontSize=11, font=FONT)
+        .encode(x=alt.value(width if align == "right" else 0), y="y:Q", text="text:N")
     )
     line = (
         alt.Chart(table, title=_title(title))
@@ -85,3 +89,16 @@ def _one(
         .encode(x=x, y=alt.Y("value:Q", title=None, axis=axis, scale=scale))
     )
     return (line + middle + note).properties(width=width, height=100)
+
+
+def freest(values: Sequence[float | None], reach: float) -> tuple[Side, bool]:
+    """Return where beside the zero line a word covers least of a line: ``left`` or ``right``, and whether above it."""
+    height = HIGH * reach
+
+    def room(place: tuple[Side, bool]) -> float:
+        near = values[-WIDE:] if place[0] == "right" else values[:WIDE]
+        own = [value if place[1] else -value for value in near if value is not None]
+        return min((max(-value, value - height) for value in own), default=height)
+
+    places: list[tuple[Side, bool]] = [("right", False), ("right", True), ("left", False), ("left", True)]
+    return max(places, key=room)

@@ -31,7 +31,7 @@ def _backup(console: Console, *, file: Path, db: str | None) -> dict[str, Any]:
     return {"file": str(file), "bytes": made.size, "files": len(made.files), "tables": made.tables, "audit": made.audit}
 
 
-backup_command = command("backup")(_backup)
+backup_command = command("backup", looks=True)(_backup)
 
 
 @FILE

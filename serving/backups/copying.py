@@ -16,8 +16,8 @@ from serving.database import open_database
 from serving.tables import Table
 
 AT_A_TIME = 2_000
-GUARDED = ("batches", "scores", "reasons", "unit_shares", "published")
-"""Tables whose rows of published lists the database itself keeps from changing (migrations 0010, 0016 and 0017)."""
+GUARDED = ("batches", "scores", "reasons", "unit_shares", "published", "profiles")
+"""Tables whose rows of published lists the database itself keeps from changing (migrations 0010, 0016, 0017, 0018)."""
 
 
 def copy_to_file(engine: Engine, target: Path) -> None:

@@ -16,6 +16,7 @@ from features.histories.bases import Bases, Span, day_number, write_bases
 from serving.access.audit import Actor, record
 from serving.answers.problems import Kind, Problem
 from serving.database import one_at_a_time
+from serving.decisions.sealed import CONSENT, seal
 from serving.decisions.tables import Consent
 from serving.tables import Batch
 
@@ -52,9 +53,10 @@ def give(session: Session, actor: Actor, officer_id: str, *, register: bool, hom
     one_at_a_time(session, HEALTH, officer_id)
     if basis_of(session, officer_id, register=register).covered:
         raise Problem(Kind.INVALID, "There is a basis already; nothing was changed. 已有依据，未作改动。")
-    session.add(Consent(officer_id=officer_id, basis=HEALTH, given_on=today, withdrawn_on=None, by=actor.name))
+    row = Consent(officer_id=officer_id, basis=HEALTH, given_on=today, withdrawn_on=None, by=actor.name)
+    session.add(row)
     session.flush()
-    record(session, actor, "consent given", f"officer {officer_id}")
+    record(session, actor, "consent given", f"officer {officer_id}", digest={str(row.id): seal(row, CONSENT)})
     write_bases(home, spans(session))
 
 
@@ -87,7 +89,8 @@ def withdraw(
         for each in {*found.rows, row}:
             each.counts_until, each.rescored_at = each.given_on - A_DAY, None
     session.flush()
-    record(session, actor, "consent withdrawn", f"officer {officer_id}", past_too=past)
+    told = {str(each.id): seal(each, CONSENT) for each in {*found.rows, row}}
+    record(session, actor, "consent withdrawn", f"officer {officer_id}", past_too=past, digest=told)
     write_bases(home, spans(session))
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from serving.access.audit import Actor, record
 from serving.answers.problems import Kind, Problem
 from serving.decisions.flags import ALIVE, flag_of
+from serving.decisions.sealed import ANSWERED, ASKED, seal
 from serving.decisions.tables import Flag, HelpRequest
 from serving.tables import Batch
 
@@ -43,7 +44,8 @@ def ask_for_help(session: Session, actor: Actor, officer_id: str, *, kind: Wante
     session.add(row)
     session.flush()
     flag = _flagged(session, officer_id)
-    record(session, actor, "help asked for", f"request {row.id}", kind=kind.value, flag=flag.id if flag else None)
+    said = {"kind": kind.value, "flag": flag.id if flag else None, "digest": seal(row, ASKED)}
+    record(session, actor, "help asked for", f"request {row.id}", **said)
     return row
 
 
@@ -69,7 +71,7 @@ def answer_help(session: Session, actor: Actor, request_id: int, answer: str, *,
     row = session.get_one(HelpRequest, request_id)
     if not _waiting_of(session, row.officer_id):
         _let_flags_age(session, row.officer_id)
-    record(session, actor, "help answered", f"request {request_id}")
+    record(session, actor, "help answered", f"request {request_id}", digest=seal(row, ANSWERED))
     return row
 
 

@@ -17,6 +17,7 @@ from serving.access.sight import Sight
 from serving.access.tables import Account, AuditRow
 from serving.answers.problems import Kind, Problem
 from serving.database import one_at_a_time
+from serving.decisions.sealed import CONTESTED, DECIDED, RERUN, seal
 from serving.decisions.tables import Flag, Objection, Review
 from serving.tables import Batch, Score
 
@@ -129,7 +130,7 @@ def contest(
     session.add(row)
     session.flush()
     told = {"against": row.against, "risk": row.risk, "records": len(row.event_ids), "due": str(row.due_on)}
-    record(session, actor, MADE, f"objection {row.id}", **told)
+    record(session, actor, MADE, f"objection {row.id}", **told, digest=seal(row, CONTESTED))
     return row
 
 
@@ -138,15 +139,17 @@ def keep_rerun(
 ) -> None:
     """Keep the contested scores and the same without the disputed records, by risk.
 
-    While it is open, a score that was made otherwise (``made_with``) takes the place of the one before it.
+    While it is open, a score that was made otherwise (``made_with``) takes the place of the one before it, and what
+    stood then that of the contested one.
     """
     row = session.get_one(Objection, objection_id)
     kept = row.without
     new = {risk: score for risk, score in without.items() if kept is None or _made(kept, risk) != _made(without, risk)}
     if kept is not None and (row.status != OPEN or not new):
         return
-    row.before, row.without = {**before, **(row.before or {})}, {**(kept or {}), **new}
-    record(session, actor, "score rerun", f"objection {objection_id}", risks=sorted(without))
+    row.before = {**(row.before or {}), **{risk: before[risk] for risk in before.keys() & new.keys()}}
+    row.without = {**(kept or {}), **new}
+    record(session, actor, "score rerun", f"objection {objection_id}", risks=sorted(without), digest=seal(row, RERUN))
 
 
 def upheld_records(session: Session, officer_id: str) -> list[str]:
@@ -198,7 +201,8 @@ def decide_objection(
         )
     session.refresh(row)
     in_time = row.decided_at is not None and row.decided_at.date() <= row.due_on
-    record(session, actor, "objection decided", f"objection {row.id}", outcome=row.status, in_time=in_time)
+    told = {"outcome": row.status, "in_time": in_time, "digest": seal(row, DECIDED)}
+    record(session, actor, "objection decided", f"objection {row.id}", **told)
     return row
 
 

@@ -1,8 +1,6 @@
 """Publishing: a person makes a month's draft the list of that month. From then on it never changes."""
 
 import datetime as dt
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +11,7 @@ from sqlalchemy.orm import Session
 from serving.access.audit import Actor, record
 from serving.access.tables import AuditRow
 from serving.answers.problems import Kind, Problem
+from serving.decisions.sealed import FORM, digest_of, first_digest_of
 from serving.decisions.tables import Published
 from serving.models.monitored import HOLD, run_of
 from serving.scored.lists import set_aside_value
@@ -52,13 +51,14 @@ def publish(
             f"The monitor says to hold this month's lists back. Say in {SHORTEST_REASON} characters or more why it is "
             f"published all the same. 监测建议暂不发布；如仍要发布，请写明理由（至少 {SHORTEST_REASON} 字）。",
         )
+    now = dt.datetime.now(dt.UTC)
     row = Published(
         risk=batch.risk,
         as_of=batch.as_of,
         batch_id=batch.id,
-        digest=digest_of(session, batch),
+        digest=digest_of(session, batch, by=actor.name, at=now),
         by=actor.name,
-        at=dt.datetime.now(dt.UTC),
+        at=now,
     )
     session.add(row)
     try:
@@ -120,19 +120,17 @@ def held_back(session: Session, batch: Batch) -> bool:
     return any(run is not None and run.level >= HOLD for run in runs)
 
 
-def digest_of(session: Session, batch: Batch) -> str:
-    """Return the SHA-256 of what a list says: its model, data, policy, and every person's rank, score and reasons."""
-    people, contributions = set_aside_value(session, batch)
-    made_of = [batch.risk, str(batch.as_of), batch.run, batch.model_version, batch.known_digest, batch.profile_digest]
-    told = [*made_of, batch.capacity, batch.base_value, people, contributions]
-    text = json.dumps(told, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def altered(session: Session) -> list[Published]:
     """Return the published lists that no longer are what was published; nothing when all are."""
     rows = session.execute(select(Published, Batch).outerjoin(Batch, Batch.id == Published.batch_id))
-    return [row for row, batch in rows if batch is None or digest_of(session, batch) != row.digest]
+    return [row for row, batch in rows if batch is None or _digest_as(session, row, batch) != row.digest]
+
+
+def _digest_as(session: Session, row: Published, batch: Batch) -> str:
+    """The digest of a list as it is, in the form that it was published with."""
+    if row.digest.startswith(FORM):
+        return digest_of(session, batch, by=row.by, at=row.at)
+    return first_digest_of(session, batch)
 
 
 def missing(session: Session) -> list[tuple[str, str]]:

@@ -9,16 +9,16 @@ from sqlalchemy.orm import Session
 
 from features.errors import Refusal
 from features.months import month_end, month_of
-from serving.access.audit import SYSTEM
+from serving.access.audit import SYSTEM, record
 from serving.access.sight import Sight
 from serving.answers.problems import Kind, Problem
 from serving.database import transaction
 from serving.decisions.objections import OPEN, Outcome, keep_rerun, upheld_records
 from serving.decisions.publishing import held_still
-from serving.decisions.rescored import keep
+from serving.decisions.rescored import LEFT_OUT, keep, rescore_withdrawn, waiting
 from serving.decisions.restated import Circumstances, circumstances, offer_anew
 from serving.decisions.standing import OBJECTION, corrected, lapsed, without_basis
-from serving.decisions.tables import Objection
+from serving.decisions.tables import Consent, Objection
 from serving.months.replay import PastList, past_list
 from serving.months.rerun import without_records
 from serving.persons.seen import health_groups, hidden_groups, shown_reasons
@@ -36,8 +36,13 @@ def rerun(engine: Engine, home: Path, objection_id: int) -> None:
 
     Concerned are the contested score, or the newest of every risk. A score that can't be computed says why not.
     Left out too are the records of the person's objections that were upheld, and health data whose basis ended; asked
-    again while it is open, what changed in these since is computed anew.
+    again while it is open, what changed in these since is computed anew, so that only the records lie between the two.
     """
+    with transaction(engine, writes=False) as session:
+        officer_id = session.get_one(Objection, objection_id).officer_id
+        owed = session.scalar(select(Consent.id).where(Consent.officer_id == officer_id, waiting()).limit(1))
+    if owed is not None:
+        rescore_withdrawn(engine, home)
     with transaction(engine, writes=False) as session:
         row = session.get_one(Objection, objection_id)
         lists = [(past, _made_with(session, row, month_end(past.as_of))) for past in _to_compute(session, row)]
@@ -57,6 +62,7 @@ def in_force(session: Session, row: Objection, offers: Circumstances | None = No
     """
     if row.status != Outcome.UPHELD:
         return
+    kept: dict[str, str] = {}
     for risk, score in (row.without or {}).items():
         if "refused" not in score:
             as_of = dt.date.fromisoformat(score["as_of"])
@@ -66,7 +72,9 @@ def in_force(session: Session, row: Objection, offers: Circumstances | None = No
                     "What the score may be made of changed meanwhile; nothing was written. Decide again. "
                     "评分依据刚刚发生变化，决定尚未写入，请重新提交。",
                 )
-            keep(session, risk, as_of, row.officer_id, score=score, cause=OBJECTION)
+            kept |= keep(session, risk, as_of, row.officer_id, score=score, cause=OBJECTION)
+    if kept:
+        record(session, SYSTEM, LEFT_OUT, f"officer {row.officer_id}", lists=len(kept), digest=kept)
     if offers is not None:
         offer_anew(session, offers)
 

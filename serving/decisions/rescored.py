@@ -19,23 +19,34 @@ from serving.database import transaction
 from serving.decisions.objections import contested_with_success, upheld_records
 from serving.decisions.publishing import held_still
 from serving.decisions.restated import circumstances, offer_anew, rerank
+from serving.decisions.sealed import RESCORED, seal
 from serving.decisions.standing import CONSENT, OBJECTION, uses_health
 from serving.decisions.tables import Consent, Rescored
 from serving.months.replay import PastList, past_list
 from serving.months.rerun import PersonScore, as_of_now
 from serving.tables import Batch, Score
 
+LEFT_OUT, NO_HEALTH = "rescored without upheld records", "rescored without health data"
+"""The actions of the log when scores are kept; with the digest of each."""
 
-def keep(session: Session, risk: str, as_of: dt.date, officer_id: str, *, score: dict[str, Any], cause: str) -> None:
-    """Keep a score that was computed anew (rerun.PersonScore as plain values); a draft is put into order by it."""
+
+def keep(
+    session: Session, risk: str, as_of: dt.date, officer_id: str, *, score: dict[str, Any], cause: str
+) -> dict[str, str]:
+    """Keep a score that was computed anew (rerun.PersonScore as plain values); a draft is put into order by it.
+
+    Returns its number with the digest of what it says, for the row of the log.
+    """
     batch = session.scalar(select(Batch).where(Batch.risk == risk, Batch.as_of == as_of))
     if batch is not None:
         held_still(session, batch.id)  # before the time is taken: what is published first is earlier
     now = dt.datetime.now(dt.UTC)
-    session.add(Rescored(risk=risk, as_of=as_of, officer_id=officer_id, cause=cause, at=now, score=score))
+    row = Rescored(risk=risk, as_of=as_of, officer_id=officer_id, cause=cause, at=now, score=score)
+    session.add(row)
     session.flush()
     if batch is not None:
         rerank(session, batch)
+    return {str(row.id): seal(row, RESCORED)}
 
 
 def rescore_owed(engine: Engine, home: Path, as_ofs: Sequence[int]) -> int:
@@ -50,10 +61,10 @@ def rescore_withdrawn(engine: Engine, home: Path) -> int:
     """
     with FileLock(home / "var" / "rescoring.lock"):
         with transaction(engine, writes=False) as session:
-            waiting = list(session.scalars(select(Consent).where(Consent.counts_until.is_not(None), _not_done())))
-            standing = {each.id: _standing(session, each) for each in waiting}
-            upheld = {each.id: upheld_records(session, each.officer_id) for each in waiting}
-        return sum(_rescore(engine, home, each, standing[each.id], upheld[each.id]) for each in waiting)
+            owed = list(session.scalars(select(Consent).where(waiting())))
+            standing = {each.id: _standing(session, each) for each in owed}
+            upheld = {each.id: upheld_records(session, each.officer_id) for each in owed}
+        return sum(_rescore(engine, home, each, standing[each.id], upheld[each.id]) for each in owed)
 
 
 def rescore_upheld(engine: Engine, home: Path, as_ofs: Sequence[int]) -> int:
@@ -91,16 +102,18 @@ def _leave_out(
     with transaction(engine) as session:
         if upheld_records(session, who) != upheld:  # decided meanwhile: that decision computes them
             return 0
+        kept: dict[str, str] = {}
         for past, score in scores:
-            keep(session, past.risk, month_end(past.as_of), who, score=score.as_json(), cause=OBJECTION)
+            kept |= keep(session, past.risk, month_end(past.as_of), who, score=score.as_json(), cause=OBJECTION)
         changed = offers is not None and offer_anew(session, offers)
         if scores or changed:
-            record(session, SYSTEM, "rescored without upheld records", f"officer {who}", lists=len(scores))
+            record(session, SYSTEM, LEFT_OUT, f"officer {who}", lists=len(scores), digest=kept)
     return len(scores)
 
 
-def _not_done() -> ColumnElement[bool]:
-    return Consent.rescored_at.is_(None)
+def waiting() -> ColumnElement[bool]:
+    """Return the condition for withdrawals whose scores are still to be computed, over consents."""
+    return Consent.counts_until.is_not(None) & Consent.rescored_at.is_(None)
 
 
 def _standing(session: Session, consent: Consent) -> list[tuple[PastList, bool]]:
@@ -128,17 +141,18 @@ def _rescore(
     complete = len(scores) == len(standing)
     offers = circumstances(home, who, {past.as_of for past, _ in named}, disputed=upheld)
     with transaction(engine) as session:
-        held = session.scalar(select(Consent).where(Consent.id == consent.id, _not_done()).with_for_update())
+        held = session.scalar(select(Consent).where(Consent.id == consent.id, waiting()).with_for_update())
         if held is None or upheld_records(session, who) != upheld:  # another one was quicker, or the next run does it
             return 0
+        kept: dict[str, str] = {}
         for past, score in scores:
-            keep(session, past.risk, month_end(past.as_of), who, score=score.as_json(), cause=CONSENT)
+            kept |= keep(session, past.risk, month_end(past.as_of), who, score=score.as_json(), cause=CONSENT)
         changed = offers is not None and offer_anew(session, offers)
         if complete:
             held.rescored_at = dt.datetime.now(dt.UTC)
         if complete or scores or changed:
-            told = {"lists": len(scores), "not_computed": len(standing) - len(scores)}
-            record(session, SYSTEM, "rescored without health data", f"officer {who}", **told)
+            told = {"lists": len(scores), "not_computed": len(standing) - len(scores), "digest": kept}
+            record(session, SYSTEM, NO_HEALTH, f"officer {who}", **told)
     return len(scores)
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from serving.access.audit import Actor, record
 from serving.answers.problems import Kind, Problem
+from serving.decisions.sealed import FEEDBACK, REVIEW, seal
 from serving.decisions.tables import Feedback, Flag, Review
 from serving.tables import Batch, ProfileRow
 
@@ -27,7 +28,7 @@ class Decision(StrEnum):
     DISMISS = "dismiss"
 
 
-STATUS_AFTER = {Decision.ACT: "acted", Decision.WATCH: "watched", Decision.DISMISS: "dismissed"}
+STATUS_AFTER: dict[str, str] = {Decision.ACT: "acted", Decision.WATCH: "watched", Decision.DISMISS: "dismissed"}
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,10 @@ def decide(session: Session, actor: Actor, verdict: Verdict) -> Review:
     )
     session.add(review)
     session.flush()
-    told = {"decision": verdict.decision.value, "version": version, "review": review.id, "as_of": str(verdict.as_of)}
-    record(session, actor, "flag decided", f"flag {verdict.flag_id}", **told, action=verdict.action)
+    flag = session.get_one(Flag, verdict.flag_id)
+    told = {"decision": verdict.decision.value, "version": version, "review": review.id, "as_of": str(verdict.as_of),
+            "action": verdict.action, "digest": seal(review, REVIEW, flag.risk, flag.officer_id)}  # fmt: skip
+    record(session, actor, "flag decided", f"flag {verdict.flag_id}", **told)
     return review
 
 
@@ -99,7 +102,8 @@ def give_feedback(session: Session, actor: Actor, told: dict[str, Any]) -> Feedb
     row = Feedback(**told, by=actor.name, role=actor.role, at=dt.datetime.now(dt.UTC))
     session.add(row)
     session.flush()
-    record(session, actor, "feedback given", f"feedback {row.id}", measure=row.measure, verdict=row.verdict)
+    said = {"measure": row.measure, "verdict": row.verdict, "digest": seal(row, FEEDBACK)}
+    record(session, actor, "feedback given", f"feedback {row.id}", **said)
     return row
 
 

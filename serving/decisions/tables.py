@@ -163,7 +163,7 @@ class Published(Table):
     as_of: Mapped[dt.date]
     batch_id: Mapped[int] = mapped_column(ForeignKey("batches.id"), index=True)
     digest: Mapped[str] = mapped_column(String(64))
-    """SHA-256 of the list's ranks, scores and model version."""
+    """SHA-256 of all that the list says, after the number of its form (sealed.py)."""
     by: Mapped[str] = mapped_column(String(120))
     at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True))
 

@@ -33,8 +33,12 @@ def store_effect(
     groups: Sequence[GroupEffect] = (),
     benefits: pd.DataFrame | None = None,
     position: int = 0,
+    every: int = 1,
 ) -> None:
-    """Store one action's effect on one risk with its audit row, in the place of what was told of the same month."""
+    """Store one action's effect on one risk with its audit row, in the place of what was told of the same month.
+
+    ``every``: one as-of in so many was studied.
+    """
     told = effect or study
     if told is None:
         raise ValueError("There is neither an effect nor an event study to store.")
@@ -47,6 +51,7 @@ def store_effect(
         made_at=dt.datetime.now(dt.UTC),
         estimable=effect.estimable if effect is not None else study is not None and study.overall is not None,
         figures={
+            "every": every,
             "effect": asdict(effect) if effect else None,
             "groups": [asdict(group) for group in groups],
             "study": asdict(study) if study else None,

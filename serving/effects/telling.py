@@ -63,7 +63,7 @@ def help_effects(
         asked = _asked(known, risk, as_of, every=every)
         with ThreadPoolExecutor(os.cpu_count()) as threads:
             for each in threads.map(asked.fitted, actions):
-                store_effect(engine, known.profile, as_of, **vars(each))
+                store_effect(engine, known.profile, as_of, **vars(each), every=every)
                 found.append(Told(each.effect.action, risk, each.effect, each.study))
                 advance(1)
     return found

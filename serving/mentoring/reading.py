@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, func, or_, select, union
 from sqlalchemy.orm import Session
 
 from serving.access.roles import SCOPE_OF, Reach
@@ -52,6 +52,15 @@ class Mine:
 
 
 @dataclass(frozen=True)
+class RoundNow:
+    """How many of those warned in a round there are, how many of them have a pair now, and its mean fit."""
+
+    warned: int
+    paired: int
+    fit: float
+
+
+@dataclass(frozen=True)
 class Without:
     """Somebody who stays without in a round, and why; other persons are named to those only who see the force."""
 
@@ -68,6 +77,18 @@ def newest_round(session: Session, sight: Sight) -> MentoringRound | None:
     """Return the newest round of matching whose purpose the caller may know of."""
     statement = select(MentoringRound).where(sight.lists(MentoringRound.purpose))
     return session.scalar(statement.order_by(MentoringRound.id.desc()).limit(1))
+
+
+def round_now(session: Session, made: MentoringRound, *, states: Sequence[str]) -> RoundNow:
+    """Return what became of those warned in a round; ``states`` are those of a pair that is there."""
+    proposed = select(Mentorship.mentee_id).where(Mentorship.round_id == made.id)
+    left = select(Unmatched.officer_id).where(Unmatched.round_id == made.id, Unmatched.side == "mentee")
+    warned = union(proposed, left).subquery()
+    there = select(func.count(Mentorship.mentee_id.distinct()), func.avg(Mentorship.fit)).where(
+        Mentorship.status.in_(states), Mentorship.mentee_id.in_(select(warned.c[0]))
+    )
+    paired, fit = session.execute(there).one()
+    return RoundNow(session.scalar(select(func.count()).select_from(warned)) or 0, paired, float(fit or 0.0))
 
 
 def pairs_seen(

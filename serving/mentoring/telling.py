@@ -136,12 +136,21 @@ def _taken(found: Candidates, fit: Fits, pairing: Pairing, mentee: int) -> list[
     order = [int(row) for row in np.argsort(-np.nan_to_num(column, nan=-1.0), kind="stable")[: INSTEAD + 1]]
     others = np.array([row for row in order if row != mine and column[row] > 0][:INSTEAD], dtype=np.int64)
     pairs, loss = pairing.loss(others, np.full(len(others), mentee), column[others])
+    full = np.bincount(pairing.mentor_of[pairing.mentor_of >= 0], minlength=len(fit)) >= found.places
     told = []
     for place, row in enumerate(others):
-        key = "instead_pairs" if pairs[place] >= 1 else "instead_fit" if loss[place] >= TRIFLE else "instead_equal"
-        why = same(key, loss=number(round(float(max(loss[place], 0.0)), 3)), n=int(pairs[place]))
+        less = float(loss[place] if full[row] else column[mine] - column[row])
+        key = _why_not(free=not full[row], fewer=pairs[place] >= 1, less=less)
+        why = same(key, loss=number(round(max(less, 0.0), 3)), n=int(pairs[place]))
         told.append(_other(found, int(row), float(column[row]), why))
     return told
+
+
+def _why_not(*, free: bool, fewer: bool, less: float) -> str:
+    """Who has a place left fits no better, else the pair would have been made; who has none is needed elsewhere."""
+    if free:
+        return "instead_free" if less >= TRIFLE else "instead_free_equal"
+    return "instead_pairs" if fewer else "instead_fit" if less >= TRIFLE else "instead_equal"
 
 
 def _barred(found: Candidates, fit: Fits, pairing: Pairing, mentee: int) -> list[dict[str, Any]]:

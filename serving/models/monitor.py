@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from sqlalchemy import Engine
 
 from features.engine import FeatureRows, feature_rows
@@ -20,6 +21,7 @@ from serving.models.monitored import FALSE_DISCOVERIES, STABLE, UNJUDGED, Findin
 from serving.scored.scoring import check_month
 from serving.tables import Words
 from training.judging.metrics import MODEL
+from training.models.evidence import SUFFICIENT
 from training.models.risk_model import RiskModel
 from training.monitoring.coverage import (
     FEWEST_PAST,
@@ -207,6 +209,7 @@ def _scores(known: Histories, one: Watched, rows: FeatureRows, teller: Teller, f
         "label": {language: known.profile.label(risk, language) for language in ("zh", "en")},
         "mean": float(probability.mean()),
         "capacity": capacity,
+        "listed_mean": _listed_mean(known, model, now, probability, capacity=capacity),
         "expected": _performance(estimated(probability, capacity=capacity)),
         "measured": [],
         "card": model.card.get("figures", {}).get(MODEL, {}).get("average_precision"),
@@ -216,6 +219,14 @@ def _scores(known: Histories, one: Watched, rows: FeatureRows, teller: Teller, f
     for month in one.judged:
         _judge(known, one, rows.take(rows.as_of == month), told, teller, found)
     found.risks[risk] = told
+
+
+def _listed_mean(
+    known: Histories, model: RiskModel, now: FeatureRows, probability: npt.NDArray[np.float64], *, capacity: int
+) -> float | None:
+    """The mean probability of those whom the list names: who has no place in its order is left out."""
+    ranked = probability[model.evidence(now, np.asarray(known.posts, dtype=np.str_)[now.post]) == SUFFICIENT]
+    return float(np.sort(ranked)[-capacity:].mean()) if len(ranked) and capacity else None
 
 
 def _score_drift(

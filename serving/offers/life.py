@@ -106,6 +106,7 @@ def offers_seen(
     status: Sequence[str] = (),
     officer_id: str | None = None,
     kind: str | None = None,
+    unit: str | None = None,
     after: int = 0,
     limit: int = MOST,
 ) -> list[Offer]:
@@ -117,7 +118,15 @@ def offers_seen(
         statement = statement.where(Offer.officer_id == officer_id)
     if kind is not None:
         statement = statement.where(Offer.kind == kind)
+    if unit is not None:
+        statement = statement.where(Offer.unit == unit)
     return without_reasons_withheld(session, session.scalars(statement.order_by(Offer.id).limit(limit)).all())
+
+
+def units_offered(session: Session, sight: Sight, *, status: Sequence[str]) -> list[str]:
+    """Return the units within the caller's reach that have offers of some states, by name."""
+    statement = select(Offer.unit).where(*_within(sight), Offer.status.in_(status))
+    return list(session.scalars(statement.distinct().order_by(Offer.unit)))
 
 
 def offer_told(session: Session, sight: Sight, number: int) -> Offer:

@@ -43,6 +43,7 @@ def help_standing(session: Session, sight: Sight, officer_id: str) -> list[Stand
 
 
 def _pairs(session: Session, sight: Sight, officer_id: str) -> list[Standing]:
+    """Mentorships that the two knew of: a mere suggestion that gave way to another one never began."""
     found = pairs_of(session, sight, officer_id, status=PAIR_STATES)
     return [
         Standing(
@@ -52,6 +53,7 @@ def _pairs(session: Session, sight: Sight, officer_id: str) -> list[Standing]:
             row.ended_on or row.started_on,
         )
         for row in found
+        if row.outcome != "withdrawn"
     ]
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from serving.access import accounts, credentials
 from serving.access.caller import TheCaller, needs
 from serving.access.roles import PERMISSIONS_OF, Permission, Role
+from serving.access.rostered import check_rostered
 from serving.access.tables import Account, Token
 from serving.answers.problems import Kind, Problem
 from serving.pages.frame import Reader, page
@@ -46,6 +47,7 @@ def add(
     """Add an account and show its first password."""
     scope = tuple(line.strip() for line in units.splitlines() if line.strip())
     new = accounts.NewAccount(name.strip(), role, scope, officer.strip() or None)
+    check_rostered(request.app.state.home, new.units, new.officer_id)
     secret = accounts.add_account(writing, caller.actor, new)
     return _shown(request, writing, language, secret=secret, of=new.name)
 

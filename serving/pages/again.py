@@ -89,6 +89,8 @@ def _places(request: Request, form: FormData) -> Iterator[str]:
         yield named
     if sent_from and sent_from.netloc == request.headers.get("host"):
         yield sent_from.path + (f"?{sent_from.query}" if sent_from.query else "")
+    if request.url.query:
+        yield f"{request.url.path}?{request.url.query}"
     steps = request.url.path.split("/")
     for length in range(len(steps), 1, -1):
         yield "/".join(steps[:length])

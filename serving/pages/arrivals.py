@@ -21,6 +21,7 @@ from serving.answers.problems import Kind, Problem
 from serving.arrivals.arrived import FORCE, Arrived, arrived
 from serving.arrivals.arrived_charts import MOST, arrived_chart
 from serving.arrivals.reasons import reason_told
+from serving.arrivals.refused import Refused, refusal_told
 from serving.arrivals.uploads import Sent, take_in
 from serving.database import transaction
 from serving.decisions.objections import to_correct
@@ -88,7 +89,7 @@ def upload(
     except Refusal as refusal:
         with transaction(engine) as session:
             record(session, caller.actor, "upload refused")
-        raise Problem(Kind.INVALID, f"{refusal.what} {refusal.hint}", refusal.problems) from None
+            return _page(request, caller, language, database=session, refused=refusal_told(refusal, language))
     told: dict[str, Any] = {"new": result.events_new, "known": result.events_known, "quarantined": len(result.entries)}
     with transaction(engine) as session:
         record(session, caller.actor, "histories taken in", **told, changed=result.changed)
@@ -103,6 +104,7 @@ def _page(
     database: Any,
     unit: str = FORCE,
     result: IngestResult | None = None,
+    refused: Refused | None = None,
 ) -> Response:
     home = request.app.state.home
     try:
@@ -113,7 +115,9 @@ def _page(
         request,
         "arrivals.html",
         language,
+        status=Kind.INVALID.status if refused else 200,
         result=result,
+        refused=refused,
         uploads=Permission.UPLOAD in caller.permissions,
         largest=LARGEST_UPLOAD // 1024**3,
         bad=[{**row, "reason": reason_told(row["reason"], language)} for row in left_out.first],
@@ -153,7 +157,7 @@ def _counted(found: Arrived, profile: Profile, unit: str, language: str) -> dict
     return {
         "found": found,
         "series": _ordered(found, series),
-        "units": [name for name, _ in units],
+        "units": found.named,
         "by_unit": _ordered(found, units)[: MOST["wide"]] if unit == FORCE else [],
         "holes": found.holes(series),
         "unit_holes": found.holes(units) if unit == FORCE else [],

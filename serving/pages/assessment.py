@@ -4,12 +4,15 @@ from itertools import groupby
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from sqlalchemy.orm import Session
 
 from serving.access.caller import TheCaller, needs
 from serving.access.roles import Permission
+from serving.access.sight import Sight
 from serving.answers.problems import Kind, Problem
 from serving.api.assessment import head_or_problem, report_or_problem
 from serving.assessed import reading
+from serving.assessed.tables import AssessmentHead
 from serving.pages.assessed_frame import assessed_page, empty_page
 from serving.pages.frame import Reader
 from serving.scored.kept import unchanged_of
@@ -77,6 +80,7 @@ def warnings_page(
     rows = reading.warnings_of(database, caller.sight, head, unit=unit or None, limit=WARNED)
     return assessed_page(
         request, "warnings.html", language, database=database, head=head, unit=unit, most=WARNED,
+        units=_units(request, database, caller.sight, head),
         cut=len(rows) == WARNED,
         standing=[row for row in rows if row["state"] != "lifted"],
         lifted=[row for row in rows if row["state"] == "lifted"],
@@ -108,5 +112,12 @@ def assessment_page(
     )
     return assessed_page(
         request, "assessment.html", language, database=database, head=head, unit=unit, most=MOST,
+        units=_units(request, database, sight, head), by_unit=[name.replace("_", "-") for name in OF_UNITS],
         **{name: found.get(name, []) for name in LOOKED_AT},
     )  # fmt: skip
+
+
+def _units(request: Request, database: Session, sight: Sight, head: AssessmentHead) -> list[str]:
+    """The units of which one can be chosen."""
+    mark = ("units", head.id, head.assessed_at, sight)
+    return unchanged_of(request).value(database, mark, lambda session: reading.units_of(session, sight, head))

@@ -54,6 +54,9 @@ CODES: dict[str, dict[str, str]] = {
         "letter_withdrawn": "mine_done_letter_withdrawn",
         "pair_agreed": "mine_done_pair_agreed",
         "pair_refused": "mine_done_pair_refused",
+        "offer_accept": "mine_done_offer_accept",
+        "offer_decline": "mine_done_offer_decline",
+        "offer_done": "mine_done_offer_done",
     },
     "anew": {"consent": "anew_consent", "objection": "anew_objection"},
 }

@@ -26,6 +26,7 @@ class Typed:
     faults: Sequence[tuple[str, str]]
     """What is wrong: sentences with the language of each."""
     field: str
+    """A field by its name; the third of those of one name is ``name#2``."""
     page: str
     """The page on which the form stands, with its query."""
 
@@ -69,7 +70,7 @@ def filled(html: str, typed: Typed) -> str | None:
     form = _the_one(parsed.forms, typed)
     if form is None:
         return None
-    named = next((each for each in form.controls if each.attributes.get("name") == typed.field != ""), None)
+    named = _named(form, typed.field)
     told = "".join(f'<span lang="{language}">{escape(text)}</span>' for text, language in typed.faults)
     message = f'<p class="fault" id="fault" role="alert">{told}</p>'
     kept = f'<input type="hidden" name="{PAGE}" value="{escape(typed.page)}">'
@@ -90,9 +91,18 @@ def _the_one(forms: Sequence[Form], typed: Typed) -> Form | None:
     """The form that goes to this address and says the same in its hidden fields."""
     for form in forms:
         hidden = form.hidden()
-        if form.action == typed.action and all(value in typed.sent.get(name, ()) for name, value in hidden.items()):
+        if form.action.partition("?")[0] == typed.action and all(
+            value in typed.sent.get(name, ()) for name, value in hidden.items()
+        ):
             return form
     return None
+
+
+def _named(form: Form, field: str) -> Control | None:
+    """The field of this name that is wrong, None where the form has none."""
+    name, _, place = field.partition("#")
+    found = [each for each in form.controls if each.attributes.get("name") == name != ""]
+    return found[int(place or 0)] if len(found) > int(place or 0) else None
 
 
 def _typed_in(control: Control) -> bool:

@@ -76,12 +76,18 @@ def _line(rows: Sequence[AuditRow], language: str, named: Named) -> Line:
         at=row.at[:19].replace("T", " "),
         actor=row.actor,
         role=_role(row.role, language),
-        did=words.say(DONE[row.action], language) if row.action in DONE else row.action,
+        did=_did(row, language),
         subject=subject(row.subject, language, named),
         details=[(detail(name, language), _value(name, value, language, named))
                  for name, value in shown.items() if value not in (None, "", [], {})],
         withheld=[detail(name, language) for name in withheld],
     )  # fmt: skip
+
+
+def _did(row: AuditRow, language: str) -> str:
+    if row.action == LOOKED:
+        return words.say("did_looked_unit" if kind_of(row.subject) == "unit" else "did_looked_officer", language)
+    return words.say(DONE[row.action], language) if row.action in DONE else row.action
 
 
 def detail(name: str, language: str) -> str:
@@ -91,11 +97,17 @@ def detail(name: str, language: str) -> str:
 
 def subject(text: str, language: str, named: Named) -> str:
     """Return what a row is about: "flag 12" in words, a risk by its label, anything else as it is."""
-    kind, _, which = text.rpartition(" ")
-    if kind in KINDS:
+    kind = kind_of(text)
+    if kind:
+        which = text.removeprefix(f"{kind} ")
         key = f"log_of_{kind.replace(' ', '_')}"
         return words.say("log_subject_of", language, kind=words.say(key, language), id=named(which))
     return named(text)
+
+
+def kind_of(text: str) -> str:
+    """Return what kind of thing a row is about; empty where its subject is a person or a key alone."""
+    return next((kind for kind in KINDS if text.startswith(f"{kind} ")), "")
 
 
 def _value(name: str, value: Any, language: str, named: Named) -> str:
@@ -137,7 +149,7 @@ def _page(route: str) -> str:
 
 
 def _role(role: str, language: str) -> str:
-    return words.say(f"role_{role}", language) if role in {*Role, "system"} else role
+    return words.say(f"role_{role.replace(' ', '_')}", language) if role in {*Role, "system", "command line"} else role
 
 
 def _said(key: str, language: str, otherwise: str) -> str:

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.orm import Session
 
+from features.histories.store import load_roster
 from serving.access.caller import TheCaller, needs
 from serving.access.roles import Permission
 from serving.access.sight import Sight
@@ -21,10 +22,12 @@ from serving.mentoring.lifecycle import Decided, Outcome, Step
 from serving.mentoring.proposals import propose
 from serving.mentoring.reading import (
     Pair,
+    RoundNow,
     Without,
     newest_round,
     pair_seen,
     pairs_seen,
+    round_now,
     unmatched_seen,
     whole_force,
 )
@@ -56,6 +59,10 @@ OUTCOME_WORDS = {
     "completed": "outcome_completed", "conflict": "outcome_conflict", "moved": "outcome_moved",
     "other": "outcome_other", "withdrawn": "outcome_withdrawn",
 }  # fmt: skip
+DONE = {"propose": "pair_done_propose", "apart": "pair_done_apart", "offer": "pair_done_offer",
+        "agree": "pair_done_recorded", "accept": "pair_done_accept", "refuse": "pair_done_refuse",
+        "start": "pair_done_start", "check_in": "pair_done_recorded", "end": "pair_done_end"}  # fmt: skip
+"""What was just done, and how the page says so."""
 Words = Annotated[str, Form(max_length=lifecycle.LONGEST_NOTE, pattern=r"^[^\x00]*$")]
 Key = Annotated[str, Form(max_length=200, pattern=r"^[^\x00]*$")]
 Number = Annotated[int, Form(ge=0, le=LARGEST_ID)]
@@ -72,6 +79,7 @@ class Mentoring:
     over: Sequence[Pair]
     mentees: Sequence[Without]
     mentors: Sequence[Without]
+    now: RoundNow | None
 
 
 @router.get("", dependencies=[needs(Permission.SEE_MENTORING)])
@@ -82,6 +90,7 @@ def mentoring_page(
     language: Reader,
     after: Annotated[int, Query(ge=0, le=LARGEST_ID)] = 0,
     pair: Annotated[int, Query(ge=0, le=LARGEST_ID)] = 0,
+    done: Annotated[str, Query(max_length=20)] = "",
 ) -> Response:
     """Show the pairs, so many a page: what to do next first; then who stays without, then what is over.
 
@@ -97,6 +106,9 @@ def mentoring_page(
         "mentoring.html",
         language,
         made=made,
+        now=told.now,
+        since=max(0, told.now.warned - told.now.paired - len(told.mentees)) if told.now else 0,
+        done=DONE.get(done, ""),
         groups=[(status, [each for each in shown if each.row.status == status]) for status in reversed(OPEN)],
         counts={
             **Counter(each.row.status for each in pairs),
@@ -133,6 +145,7 @@ def _told(session: Session, sight: Sight) -> Mentoring:
         over=pairs_seen(session, sight, status=OVER)[::-1],
         mentees=[row for row in without if row.side == "mentee" and row.kind != "paired"],
         mentors=[row for row in without if row.side == "mentor"],
+        now=round_now(session, made, states=OPEN) if made and whole_force(sight) else None,
     )
 
 
@@ -140,14 +153,18 @@ def _told(session: Session, sight: Sight) -> Mentoring:
 def propose_pairs(request: Request, caller: TheCaller, writing: Writing, as_of: Key = "") -> Response:
     """Match anew and go back to the page."""
     propose(writing, request.app.state.home, caller.actor, as_of=as_of_of(as_of) if as_of else None)
-    return RedirectResponse(PLACE, status_code=303)
+    return RedirectResponse(f"{PLACE}?done=propose", status_code=303)
 
 
 @router.post("/kept-apart", dependencies=[needs(Permission.DECIDE_MENTORING)])
-def keep_two_apart(caller: TheCaller, writing: Writing, one: Key, other: Key) -> Response:
-    """Keep two persons apart and go back."""
+def keep_two_apart(request: Request, caller: TheCaller, writing: Writing, one: Key, other: Key) -> Response:
+    """Keep two persons apart and go back; a number that the roster does not have would protect nobody."""
+    known = load_roster(request.app.state.home).officers
+    for field, number in (("one", one), ("other", other)):
+        if number.strip() not in known:
+            raise Problem(Kind.NOT_FOUND, "Nobody has this number. 没有这个编号。", field=field)
     lifecycle.keep_apart(writing, caller.actor, one, other)
-    return RedirectResponse(PLACE, status_code=303)
+    return RedirectResponse(f"{PLACE}?done=apart#apart", status_code=303)
 
 
 @router.post("/{mentorship_id}/decision", dependencies=[needs(Permission.DECIDE_MENTORING)])
@@ -177,7 +194,7 @@ def decide(
         outcome=outcome,
     )
     take_step(request, writing, caller, decided)
-    return RedirectResponse(f"{PLACE}?pair={mentorship_id}#pair-{mentorship_id}", status_code=303)
+    return RedirectResponse(f"{PLACE}?pair={mentorship_id}&done={step.value}#done", status_code=303)
 
 
 ODD = {"same_post": (1.0, "odd_post"), "strengths": (0.2, "odd_strengths"), "tenure_gap": (0.5, "odd_gap")}

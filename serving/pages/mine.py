@@ -127,6 +127,7 @@ def records_page(
         unit=_unit_of(held.profile, language)(measure),
         rows=rows[after : after + SHOWN],
         total=len(rows),
+        other=sum(row.state != "counts" for row in rows),
         after=after,
         step=SHOWN,
         days=held.profile.settings.policy.objection_days,

@@ -1,5 +1,6 @@
 """Models for the data scientist: what serves and why, every version with the gate's verdict, promotion and rollback."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -31,6 +32,7 @@ from training.registry.registry import CHALLENGER, CHAMPION, TRAINED, NotPromote
 SHOWN = ("average_precision", "precision_capacity", "lift_capacity", "auc", "brier", "calibration_error")
 GROUP_FIGURES = ("selection", "precision", "missed", "calibration")
 MOST_ROWS = 50
+STATES = re.compile(r"\b(?:draft|signed|withdrawn)\b")
 RiskKey = Annotated[str, Path(max_length=120, pattern=r"^[^\x00']+$")]
 Number = Annotated[str, Path(pattern=r"^[0-9]{1,9}$")]
 Reason = Annotated[str, Form(min_length=4, max_length=2000)]
@@ -207,6 +209,7 @@ def _version_page(
         label=profile.label(held.risk, language) if held.risk in profile.risks else held.risk,
         serves=CHAMPION in held.aliases,
         criteria=criteria,
+        stated=lambda text: _stated(text, language),
         unfair=[getattr(each, language) for one in criteria if one.key == "fairness" for each in one.objections],
         refused=[each[language] for each in refused.objections] if refused else [],
         reason=reason,
@@ -220,6 +223,11 @@ def _version_page(
         metrics=[(key, say(f"model_{key}", language)) for key in SHOWN],
         share=share,
     )
+
+
+def _stated(text: str, language: Language) -> str:
+    """A figure or bound of the gate with the states of an impact assessment in words."""
+    return STATES.sub(lambda state: say(f"impact_{state[0]}", language), text)
 
 
 def _made(held: Version, language: Language) -> list[tuple[str, str]]:

@@ -35,12 +35,14 @@ DECIDES = [needs(Permission.DECIDE_OBJECTIONS)]
 def objections_page(request: Request, caller: TheCaller, database: Database, language: Reader) -> Response:
     """Show who asked for help, and what is contested: the open ones first, by the day they are due."""
     found, profile = objections.objections_seen(database, caller.sight), stored_profile(request.app.state.home)
+    asked = help.waiting(database) if hears(caller) else []
     return page(
         request,
         "objections.html",
         language,
         code=key_of,
-        asked=help.waiting(database) if hears(caller) else [],
+        asked=asked,
+        asking=len({row.officer_id for row in asked}),
         answered=help.answered(database) if hears(caller) else [],
         open=[row for row in found if row.status == objections.OPEN],
         ended=[row for row in found if row.status != objections.OPEN][:ANSWERED],

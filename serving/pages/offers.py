@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.orm import Session
 
@@ -23,6 +23,7 @@ from serving.sessions import Database, NumberInPath, Writing
 
 PLACE = "/offers"
 SHOWN = 60
+OPEN = ("proposed", "accepted")
 KIND_WORDS = {
     "training": "offer_kind_training", "rotation": "offer_kind_rotation", "ladder": "offer_kind_ladder",
     "care": "offer_kind_care", "culture": "offer_kind_culture",
@@ -40,12 +41,17 @@ router = APIRouter(include_in_schema=False)
 
 @router.get(PLACE, dependencies=[needs(Permission.SEE_RECOMMENDATIONS)])
 def offers_page(
-    request: Request, caller: TheCaller, database: Database, language: Reader, kind: str | None = None
+    request: Request,
+    caller: TheCaller,
+    database: Database,
+    language: Reader,
+    kind: str | None = None,
+    unit: Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")] = "",
 ) -> Response:
     """Show what is open, the first due first; what can be offered by hand; and the counts."""
     sight = caller.sight
-    found, counts = unchanged_of(request).value(
-        database, ("offers", kind, sight), lambda session: _told(session, sight, kind or None)
+    found, counts, units = unchanged_of(request).value(
+        database, ("offers", kind, unit, sight), lambda session: _told(session, sight, kind or None, unit or None)
     )
     profile = stored_profile(request.app.state.home)
     by_hand = {
@@ -60,6 +66,8 @@ def offers_page(
         offers=[(row, life.may_decide(sight, row)) for row in found[:SHOWN]],
         total=len(found),
         kind=kind or "",
+        unit=unit,
+        units=units,
         counts=counts,
         by_hand=by_hand,
         today=dt.date.today(),
@@ -69,11 +77,13 @@ def offers_page(
     )
 
 
-def _told(session: Session, sight: Sight, kind: str | None) -> tuple[list[Offer], list[life.Counted]]:
-    """Open offers, the caller's own to decide first and the first due first; and how many are in each state."""
-    found = life.offers_seen(session, sight, status=("proposed", "accepted"), kind=kind)
+def _told(
+    session: Session, sight: Sight, kind: str | None, unit: str | None
+) -> tuple[list[Offer], list[life.Counted], list[str]]:
+    """Open offers, the caller's own to decide first and the first due first; how many in each state; units of all."""
+    found = life.offers_seen(session, sight, status=OPEN, kind=kind, unit=unit)
     found.sort(key=lambda row: (not life.may_decide(sight, row), row.due_on, row.id))
-    return found, life.counted(session, sight)
+    return found, life.counted(session, sight), life.units_offered(session, sight, status=OPEN)
 
 
 @router.post(PLACE, dependencies=[needs(Permission.SEE_RECOMMENDATIONS)])
@@ -106,6 +116,6 @@ def own_word(
     version: Number,
     step: Annotated[Step, Form()],
 ) -> Response:
-    """The person accepts or declines what is offered to them, and goes back to the own record."""
+    """The person accepts or declines what is offered to them, and goes back to the own record, which says so."""
     decided(writing, caller, Decided(offer_id, version, step, dt.date.today()))
-    return RedirectResponse("/my-record#offers", status_code=303)
+    return RedirectResponse(f"/my-record?done=offer_{step.value}#done", status_code=303)

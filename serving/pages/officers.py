@@ -15,7 +15,7 @@ from serving.access.roles import Permission
 from serving.answers.problems import Kind, Problem
 from serving.pages.frame import Reader, page
 from serving.pages.person_parts import parts
-from serving.persons.seen import number_of
+from serving.persons.seen import OTHERS, number_of
 from serving.persons.timeline import LANES, MONTHS, lanes, timeline
 from serving.persons.whole import person_of
 from serving.scored import queries
@@ -173,7 +173,7 @@ def _told(view: queries.PersonRisk, language: str) -> dict[str, Any]:
         ]
         + ([_bar(say("reasons_withheld", language), "", withheld, widest)] if withheld else []),
         "rest": _bar("", "", left, widest),
-        "rest_count": len(view.reasons.contributions) - len(drawn),
+        "rest_count": view.reasons.number - len(drawn),
         "start": view.start,
         "table": _all_reasons(view, language),
     }
@@ -201,6 +201,8 @@ def _all_reasons(view: queries.PersonRisk, language: str) -> list[dict[str, Any]
 
 
 def _named(view: queries.PersonRisk, group: str, language: str) -> str:
+    if group == OTHERS and view.reasons.together:
+        return say("rest", language, n=view.reasons.together)
     label: str = view.batch.labels["measures"].get(group, {}).get(language, group)
     return label
 

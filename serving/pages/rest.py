@@ -2,6 +2,7 @@
 
 import datetime as dt
 from itertools import groupby
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -9,7 +10,7 @@ from fastapi import APIRouter, BackgroundTasks, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.orm import Session
 
-from features.histories.store import stored_profile
+from features.histories.store import load_roster, stored_profile
 from features.months import month_end, parse_month
 from serving.access.caller import TheCaller, needs
 from serving.access.roles import Permission
@@ -33,6 +34,7 @@ from serving.words import say
 
 SHOWN, WAITING, STAFFED = 60, 20, 40
 """So many persons of the calendar, of those who get nothing, and units stand on a page; a unit narrows it."""
+MOST_PLACES = 100_000
 AGAIN = "5"
 """So many seconds until the page of a plan that is being solved looks again, by itself."""
 STATES = {
@@ -90,28 +92,51 @@ def make(
     postpone: Annotated[bool, Form()] = False,
 ) -> Response:
     """Begin a plan and go to it, solved after the answer; what was wrong about the request is said on the form."""
+    state = request.app.state
     wanted = PlanRequest(
         as_of=month_end(parse_month(as_of[:7])),
         quota=quota,
-        places={key: int(count) for key, count in zip(kind, places, strict=False) if count.strip().isdigit()},
+        places=_places(kind, places),
         weeks=weeks,
-        blackouts=_blackouts(closed_first, closed_last, closed_unit),
+        blackouts=_blackouts(closed_first, closed_last, _unit(state.home, closed_unit)),
         rights_first=postpone,
     )
-    state = request.app.state
     plan_id, everyone = solving.begin(state.engine, state.home, caller.actor, wanted)
     after.add_task(solving.finish, state.engine, state.home, state.underway, plan_id, everyone)
     return RedirectResponse(f"/rest/{plan_id}", status_code=303)
 
 
-def _blackouts(first: str, last: str, unit: str) -> tuple[Blackout, ...]:
+def _places(kinds: list[str], places: list[str]) -> dict[str, int]:
+    """Places by kind, of those that were filled in; whatever is no number from 0 is told at its own field."""
+    found = {}
+    for number, (kind, typed) in enumerate(zip(kinds, places, strict=False)):
+        if typed.strip() and not (typed.strip().isdecimal() and int(typed) <= MOST_PLACES):
+            wrong = f"Places are a whole number from 0 to {MOST_PLACES}. 名额须为 0 至 {MOST_PLACES} 的整数。"
+            raise Problem(Kind.INVALID, wrong, field=f"places#{number}")
+        if typed.strip():
+            found[kind] = int(typed)
+    return found
+
+
+def _unit(home: Path, typed: str) -> str | None:
+    """The unit whose days are closed, None for all; one that the roster does not name would be closed to nobody."""
+    unit = typed.strip()
+    if unit and unit not in load_roster(home).units:
+        wrong = "The roster names no such unit: write it as the roster does. 编制中没有这个单位，请按编制中的名称填写。"
+        raise Problem(Kind.INVALID, wrong, field="closed_unit")
+    return unit or None
+
+
+def _blackouts(first: str, last: str, unit: str | None) -> tuple[Blackout, ...]:
     """The days on which nobody of a unit rests; without a last day it is the first alone."""
+    if not first and (last or unit):
+        raise Problem(Kind.INVALID, "Give the first of the closed days. 请填写首日。", field="closed_first")
     if not first:
         return ()
     begins, ends = (_day(text, field) for text, field in ((first, "closed_first"), (last or first, "closed_last")))
     if ends < begins:
         raise Problem(Kind.INVALID, "The last day lies before the first. 结束日早于开始日。", field="closed_last")
-    return (Blackout(begins, ends, unit.strip() or None),)
+    return (Blackout(begins, ends, unit),)
 
 
 def _day(text: str, field: str) -> dt.date:

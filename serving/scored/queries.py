@@ -28,12 +28,13 @@ from serving.persons.seen import (
     Known,
     Seen,
     Why,
+    gated,
     health_groups,
     hidden_groups,
     known,
     number_of,
     seen,
-    shown_reasons,
+    told_reasons,
     why,
 )
 from serving.scored.kept import Kept
@@ -172,7 +173,9 @@ def entries(
     return [
         Entry(
             score=seen(sight, batch.purpose, _listed_score(score, anew, before=before, since=since)),
-            strongest=shown_reasons(
+            strongest=told_reasons(
+                sight,
+                batch,
                 standing_strongest(strongest, anew.get(score.officer_id)),
                 hidden | health if score.officer_id in untold_sums else hidden,
             ),
@@ -226,7 +229,7 @@ def unranked(
 
 def holds(reason: dict[str, Any]) -> bool:
     """Return whether a stored reason passes the reason gate; lists older than the gate show all."""
-    return bool(reason.get("stable", True))
+    return gated(reason)
 
 
 def offers_of(
@@ -400,13 +403,14 @@ def _person_risk(session: Session, sight: Sight, batch: Batch, score: Score, rea
     reasons = standing_reasons(reasons, anew, health_groups(session, batch) if anew else frozenset())
     published = _listed_score(score, {}, before=before, since=since) if who in since else None
     withheld = withheld_sums(session, sight, batch, [who], {who: anew} if anew else {}).get(who)
-    hidden = hidden_groups(session, sight, batch) if withheld is None else health_groups(session, batch)
+    apart = health_groups(session, batch) if withheld is not None else frozenset()
+    hidden = hidden_groups(session, sight, batch) | apart
     return PersonRisk(
         batch=batch,
         score=seen(sight, batch.purpose, standing_score(score, anew)),
         correction=since.get(who),
         published=seen(sight, batch.purpose, published) if published else None,
-        reasons=why(batch, reasons, hidden, withheld),
+        reasons=why(sight, batch, reasons, hidden, withheld=withheld, apart=apart),
         margin=float(batch.base_value + sum(reasons.contributions)),
         trend=_trend(session, sight, score.officer_id, batch),
         next_officer=_next(session, sight, batch, score),

@@ -44,11 +44,14 @@ class Bounds:
     posts: tuple[str, ...] = ()
 
     def judged(self, values: Floats, posts: npt.NDArray[np.str_] | None = None) -> npt.NDArray[np.str_]:
-        """Return one of KINDS for each row of values [row, input]; ``posts`` are the rows' post keys."""
+        """Return one of KINDS for each row of values [row, input]; ``posts`` are the rows' post keys.
+
+        Of whom nothing at all is known there is little history, also where the bounds let everybody through.
+        """
         strange = outside_share(values, self.lowest, self.highest, self.gain) > self.most_outside
         if posts is not None and self.posts:
             strange |= ~np.isin(posts, np.asarray(self.posts))
-        little = known_share(values, self.gain) < self.least_known
+        little = (known_share(values, self.gain) < self.least_known) | _nothing_known(values)
         return np.select([little, strange], [LITTLE_HISTORY, UNLIKE_TRAINING], SUFFICIENT)
 
     def as_json(self) -> dict[str, Any]:
@@ -93,6 +96,10 @@ def outside_share(values: Floats, lowest: Sequence[float], highest: Sequence[flo
     """Return how much of the gain each row's inputs beyond lowest and highest hold, 0 to 1; unknown ones lie inside."""
     beyond = (values < np.asarray(lowest, dtype=np.float32)) | (values > np.asarray(highest, dtype=np.float32))
     return _weighed(beyond, gain)
+
+
+def _nothing_known(values: Floats) -> Mask:
+    return np.asarray(np.isnan(values).all(axis=1) & (values.shape[1] > 0))
 
 
 def _weighed(which: npt.NDArray[np.bool_], gain: Sequence[float]) -> Array:

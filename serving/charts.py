@@ -38,7 +38,9 @@ class RiskPoint:
     probability: float
     low: float
     high: float
-    post_mean: float
+    mean: float
+    whose: str
+    """Whose mean it is, as a key of words."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,9 @@ def kept_picture(draw: Callable[..., bytes]) -> Callable[..., bytes]:
 
 @kept_picture
 def risk_chart(points: Sequence[RiskPoint], language: str, size: str = "wide") -> bytes:
-    """Return the risk over the scored months with its interval and the post's average, as SVG."""
+    """Return the risk over the scored months with its interval and the average beside it, as SVG."""
     rows = [
-        (i, month_name(point.as_of, language), point.probability, point.low, point.high, point.post_mean)
+        (i, month_name(point.as_of, language), point.probability, point.low, point.high, point.mean)
         for i, point in enumerate(points)
     ]
     table = pd.DataFrame(rows, columns=["order", "month", "p", "low", "high", "mean"])
@@ -85,7 +87,7 @@ def risk_chart(points: Sequence[RiskPoint], language: str, size: str = "wide") -
     line = base.mark_line(color=UP, strokeWidth=2.5, point=alt.OverlayMarkDef(color=UP, size=36)).encode(y=y)
     mean = base.mark_line(color=DOWN, strokeDash=[5, 4], strokeWidth=1.5).encode(y="mean:Q")
     last = table.tail(1)
-    words = f"{say('post_mean', language)} {last['mean'].iloc[0]:.0%}"
+    words = f"{say(points[-1].whose, language)} {last['mean'].iloc[0]:.0%}"
     note = (
         alt.Chart(last.assign(text=words))
         .mark_text(align="right", dy=-8, color=DOWN, fontSize=12, font=FONT)

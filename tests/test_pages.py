@@ -109,6 +109,15 @@ def test_every_text_exists_in_both_languages_with_the_same_blanks_and_is_used():
         )
 
 
+@pytest.mark.parametrize("path", ["/lists/burnout", "/officers/{id}"])
+def test_the_mean_beside_a_score_is_called_what_it_is(as_role, path):
+    for role, told, other in (("wellness", "本岗位平均", "全体平均"), ("data_scientist", "全体平均", "本岗位平均")):
+        reader = as_role(role)
+        text = _page(reader, path.format(id=_first(reader)["officer_id"])).text
+        assert re.search(rf"[，；]{told} \d", text)
+        assert not re.search(rf"[，；]{other} \d", text)
+
+
 def test_the_list_says_who_is_within_capacity_and_how_sure(client):
     page = _page(client, "/lists/burnout")
     first = _first(client)

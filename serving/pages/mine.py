@@ -96,7 +96,8 @@ def risk_picture(
             probability=score.probability,
             low=score.low,
             high=score.high,
-            post_mean=float(batch.post_means.get(score.post or "", batch.post_means[""])),
+            mean=float(batch.post_means.get(score.post or "", batch.post_means[""])),
+            whose=queries.whose(batch, score.post),
         )
         for batch, score in view.trend
     ]

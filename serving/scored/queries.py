@@ -84,6 +84,11 @@ class UnitView:
     listed: int
 
 
+def whose(batch: Batch, post: str | None) -> str:
+    """Return whose mean a list knows beside a score: the post's, or of all where it is hidden or has too few people."""
+    return "whose_post" if post and post in batch.post_means else "whose_all"
+
+
 @dataclass(frozen=True)
 class PersonRisk:
     """One risk of one person: the score, why, and the scores of the months before.
@@ -104,8 +109,13 @@ class PersonRisk:
 
     @property
     def post_mean(self) -> float:
-        """The mean probability of the person's post; of all where the post may not be seen."""
+        """The mean probability of those whom ``whose`` says."""
         return float(self.batch.post_means.get(self.score.post or "", self.batch.post_means[""]))
+
+    @property
+    def whose(self) -> str:
+        """Whose mean stands beside the score, as a key of words."""
+        return whose(self.batch, self.score.post)
 
     @property
     def points_per_unit(self) -> float:

@@ -34,15 +34,17 @@ class Flag:
 
     risk: str
     probability: float
-    post_mean: float
+    mean: float
     rank: int
     on_list: bool
     pushing: tuple[str, ...] = ()
+    whose: str = "whose_post"
+    """Whose mean it is, as a key of words: the post's, or that of all where so few are in it."""
 
     @property
     def calls_for_help(self) -> bool:
         """Whether somebody should act: within the list's capacity, or far above the own post."""
-        return self.on_list or self.probability >= NOTEWORTHY * self.post_mean
+        return self.on_list or self.probability >= NOTEWORTHY * self.mean
 
 
 Flags = Mapping[str, Sequence[Flag]]
@@ -160,7 +162,8 @@ def _risk_words(profile: Profile, flag: Flag) -> dict[str, str]:
         lambda language: {
             "risk": profile.label(flag.risk, language),
             "probability": percent(flag.probability),
-            "mean": percent(flag.post_mean),
+            "mean": percent(flag.mean),
+            "whose": say(flag.whose, language),
             "reasons": joined([group_label(profile, key, language) for key in pushing], language),
         },
     )

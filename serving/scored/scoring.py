@@ -38,7 +38,7 @@ from serving.scored.lists import (
     store_list,
     store_recommendations,
 )
-from serving.scored.queries import holds
+from serving.scored.queries import holds, whose
 from serving.scored.recommendations import NOTEWORTHY, Flag, Situation, recommend, situations
 from serving.scored.shares import scored_units
 from serving.tables import Batch, Reasons, Score
@@ -297,7 +297,8 @@ def _flag(batch: Batch, score: Score, strongest: Sequence[dict[str, Any]], *, ra
     return Flag(
         risk=batch.risk,
         probability=score.probability,
-        post_mean=float(batch.post_means.get(score.post, batch.post_means[""])),
+        mean=float(batch.post_means.get(score.post, batch.post_means[""])),
+        whose=whose(batch, score.post),
         rank=rank,
         on_list=rank <= batch.capacity,
         pushing=tuple(reason["measure"] for reason in strongest if reason["contribution"] > 0 and holds(reason)),

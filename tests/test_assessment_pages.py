@@ -20,6 +20,7 @@ from serving.app import create_app
 from serving.assessed.pictures import freest
 from serving.assessed.storing import store_assessment
 from serving.database import open_database, transaction
+from serving.pages.assessed_frame import SCORES, signed
 from serving.words import day_name, say
 from tests.assessment_force import NOW, force, roster, work
 from tests.serving_fixtures import signed_in_client
@@ -289,3 +290,21 @@ def test_a_unit_is_chosen_on_the_page_that_says_so(client, found, path):
 )
 def test_the_word_at_the_peers_line_stands_where_the_persons_line_is_not(values, place):
     assert freest(values, reach=1.0) == place
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_officers_see_their_own_levels_and_what_counts_and_nobody_elses(client, found, star, language):
+    engine = client.app.state.engine
+    with signed_in_client(client.app, engine, "officer", officer_id=star) as officer:
+        page = officer.get(f"/my-record?lang={language}", headers={"accept": "text/html"}).text
+        assert officer.get(f"/officers/{star}/cockpit").status_code == 403
+    row = found.tables["people"].set_index("officer_id").loc[star]
+    part = page[page.index('id="assessed"') :]
+    part = part[: part.index("</section>")]
+    for score in SCORES:
+        assert f"<b>{signed(row[score + '_level'])}</b>" in part
+    own = found.tables["indicators"].query("officer_id == @star and weight > 0")
+    assert len(own) > 3
+    assert part.count('<th scope="row">') >= len(own)
+    for key in own["indicator"]:
+        assert found.labels[key][language] in html.unescape(part)

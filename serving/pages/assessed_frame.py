@@ -32,16 +32,23 @@ def assessed_page(
         head=head,
         month=head.as_of.strftime("%Y-%m"),
         months=reading.months_assessed(database),
-        scores=SCORES,
-        score_words=KINDS,
-        said=saying(head, language),
-        signed=signed,
-        across=across,
-        money=money,
-        on_day=lambda text: day_name(dt.date.fromisoformat(text), language) if text else "—",
-        in_month=lambda text: month_name(dt.date.fromisoformat(text), language),
+        **told_by(head, language),
         **values,
     )
+
+
+def told_by(head: AssessmentHead, language: str) -> dict[str, Any]:
+    """Return what templates tell an assessment with."""
+    return {
+        "scores": SCORES,
+        "score_words": KINDS,
+        "said": saying(head, language),
+        "signed": signed,
+        "across": across,
+        "money": money,
+        "on_day": lambda text: day_name(dt.date.fromisoformat(text), language) if text else "—",
+        "in_month": lambda text: month_name(dt.date.fromisoformat(text), language),
+    }
 
 
 def empty_page(request: Request, language: str) -> HTMLResponse:

@@ -24,6 +24,7 @@ from serving.decisions.objections import LONGEST, SHORTEST, Against
 from serving.decisions.standing import corrected
 from serving.mentoring.reading import own_pairs
 from serving.offers.life import offers_seen
+from serving.pages.assessed_frame import told_by
 from serving.pages.codes import CODES, key_of
 from serving.pages.frame import Reader, page
 from serving.pages.mentoring import STATUS_WORDS
@@ -56,6 +57,7 @@ def my_record(
     own = _own(caller)
     held = held_of(request.app.state.home, own)
     basis = consents.basis_of(database, own, register=_register(held))
+    head = reading.head_of(database, None)
     if basis.computing:
         after.add_task(rescored.rescore_withdrawn, request.app.state.engine, request.app.state.home)
     return page(
@@ -73,7 +75,9 @@ def my_record(
         kinds=list(help.Wanted),
         days=held.profile.settings.policy.objection_days,
         done=done if done in DONE else "",
-        **_judged(unchanged_of(request), database, caller.sight, own),
+        head=head,
+        **(told_by(head, language) if head else {}),
+        **_judged(unchanged_of(request), database, caller.sight, own, head=head),
     )
 
 
@@ -188,9 +192,10 @@ def _back(done: str) -> Response:
     return RedirectResponse(f"{MINE}?done={done}#done", status_code=303)
 
 
-def _judged(kept: Unchanged, database: Session, sight: Sight, own: str) -> dict[str, Any]:
+def _judged(
+    kept: Unchanged, database: Session, sight: Sight, own: str, *, head: AssessmentHead | None
+) -> dict[str, Any]:
     """What models and rules say of the person, what the person said against it, and what is offered."""
-    head = reading.head_of(database, None)
     asked = ("mine", own, sight, (head.id, head.assessed_at) if head else None)
     return kept.value(database, asked, lambda session: _read(session, sight, own, head))
 
@@ -206,6 +211,7 @@ def _read(database: Session, sight: Sight, own: str, head: AssessmentHead | None
         "pairs": own_pairs(database, own),
         "letter": letter_agreed(database, own),
         "risks": [_told(database, each, own) for each in found],
+        "report": report,
         "warnings": report.rows("warnings") if report else [],
         "contested": [
             (

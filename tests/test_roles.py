@@ -318,7 +318,8 @@ def _seen(client, purpose, somebody):
     if answer.status_code != 200:
         return "refused" if answer.status_code == 403 else None
     entries = answer.json()["entries"]
-    entry = next((each for each in entries if each["officer_id"] == somebody["inside"]), entries[0])
+    told = [each for each in entries if HEALTH in {reason["measure"] for reason in each["reasons"]}]
+    entry = next((each for each in entries if each["officer_id"] == somebody["inside"]), (told or entries)[0])
     own = client.get(f"/api/v1/officers/{entry['officer_id']}").json()
     offers = client.get(f"/api/v1/officers/{entry['officer_id']}/recommendations")
     risk = next(each for each in own["risks"] if each["risk"] == RISKS[purpose])

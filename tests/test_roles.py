@@ -208,6 +208,8 @@ def home(made_home, given, tmp_path_factory):
             batch.groups = [HEALTH if group == first else group for group in batch.groups if group != HEALTH] + (
                 [first] if HEALTH in batch.groups else []
             )
+            planted_months = [31.0] * len(batch.months)  # of every post: it tells of none
+            batch.medians = {post: {**each, HEALTH: planted_months} for post, each in batch.medians.items()}
             for reasons in session.scalars(select(Reasons).where(Reasons.batch_id == batch.id)):
                 planted = {
                     "measure": HEALTH,
@@ -216,7 +218,7 @@ def home(made_home, given, tmp_path_factory):
                     "stable": True,
                 }
                 reasons.strongest = [{**reasons.strongest[0], **planted}, *reasons.strongest[1:]]
-                reasons.history = {**reasons.history, HEALTH: [31.0] * len(batch.months)}
+                reasons.history = {**reasons.history, HEALTH: planted_months}
     yield own, engine
     engine.dispose()
 
@@ -318,8 +320,7 @@ def _seen(client, purpose, somebody):
     if answer.status_code != 200:
         return "refused" if answer.status_code == 403 else None
     entries = answer.json()["entries"]
-    told = [each for each in entries if HEALTH in {reason["measure"] for reason in each["reasons"]}]
-    entry = next((each for each in entries if each["officer_id"] == somebody["inside"]), (told or entries)[0])
+    entry = next((each for each in entries if each["officer_id"] == somebody["inside"]), entries[0])
     own = client.get(f"/api/v1/officers/{entry['officer_id']}").json()
     offers = client.get(f"/api/v1/officers/{entry['officer_id']}/recommendations")
     risk = next(each for each in own["risks"] if each["risk"] == RISKS[purpose])

@@ -71,17 +71,18 @@ def exponent(along: str, costs: Sequence[Cost], of: str) -> float:
 
 
 def table(found: Mapping[str, Sequence[Cost]]) -> Table:
-    """Return the sizes and their costs, with the straight line through those that grow together."""
-    lines = Table(title="Cost of growth: the best of some rounds")
-    for column in ("officers", "months", "measures", "CPU s", "wall s", "held MB", "times the output", "line, CPU s"):
+    """Return the sizes and their costs, below them the straight line through those that grow together."""
+    lines, fits = Table(title="Cost of growth: the best of some rounds"), []
+    for column in ("officers", "months", "measures", "CPU s", "wall s", "held MB", "times the output"):
         lines.add_column(column, justify="right")
     for along, costs in found.items():
-        sizes = [getattr(cost, along) for cost in costs]
-        steep, level = np.polyfit(sizes, [cost.cpu_seconds for cost in costs], 1)
-        for cost, size in zip(costs, sizes, strict=True):
-            line = f"{level + steep * size:.2f} = {level:.2f} + {steep:.2g} x {along}"
+        steep, level = np.polyfit([getattr(cost, along) for cost in costs], [cost.cpu_seconds for cost in costs], 1)
+        fits.append(f"CPU s = {level:.2f} + {steep:.2g} x {along}")
+        for cost in costs:
             told = (f"{cost.cpu_seconds:.2f}", f"{cost.seconds:.2f}", f"{cost.held / 1e6:,.0f}", f"{cost.share:.2f}")
-            lines.add_row(f"{cost.officers:,}", str(cost.months), str(cost.measures), *told, line)
+            lines.add_row(f"{cost.officers:,}", str(cost.months), str(cost.measures), *told)
+        lines.add_section()
+    lines.caption = "\n".join(fits)
     return lines
 
 

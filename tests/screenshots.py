@@ -25,6 +25,8 @@ from sqlalchemy.orm import Session
 from serving.access import credentials
 from serving.access.caller import COOKIE, Needs
 from serving.access.roles import PERMISSIONS_OF, Permission, Role
+from serving.access.secrets import salt_of
+from serving.access.sight import Sight
 from serving.access.tables import Account
 from serving.app import create_app
 from serving.assessed.tables import AssessedPerson, AssessmentHead
@@ -201,14 +203,15 @@ def an_officer(session: Session, shot: Shot) -> str | None:
         head = session.scalar(select(AssessmentHead.id).order_by(AssessmentHead.as_of.desc()).limit(1))
         people = session.scalars(select(AssessedPerson).where(AssessedPerson.assessment_id == head))
         return next((each.officer_id for each in people if each.tables.get("letters")), None)
-    return session.scalar(_newest(Score.officer_id))
+    first = session.scalar(_newest(Score.officer_id))
+    return first and _as_known(session, shot.role, first)
 
 
 EXAMPLES: dict[str, Callable[[Session, Shot], object]] = {
     "officer_id": an_officer,
     "risk": lambda _session, _shot: RISK,
     "unit": lambda session, _: session.scalar(_newest(Score.unit)),
-    "version": lambda _session, _shot: 2,
+    "version": lambda session, _: session.scalar(_newest(Batch.model_version)),
     "number": lambda session, _: session.scalar(select(EffectRow.id).order_by(EffectRow.estimable.desc()).limit(1)),
     "objection_id": lambda session, _: session.scalar(select(Objection.id).order_by(Objection.id).limit(1)),
     "plan_id": lambda session, _: session.scalar(select(RestPlan.id).order_by(RestPlan.id.desc()).limit(1)),
@@ -216,10 +219,18 @@ EXAMPLES: dict[str, Callable[[Session, Shot], object]] = {
 """What fills the braces of an address."""
 
 
+def _as_known(session: Session, role: Role | None, officer_id: str) -> str:
+    """The number of an officer, or the pseudonym where a role knows no numbers."""
+    engine = session.get_bind()
+    assert isinstance(engine, Engine)
+    sight = Sight(role, salt=salt_of(engine)) if role else None
+    return sight.pseudonym(officer_id) if sight and sight.pseudonymous else officer_id
+
+
 def _newest(column: Any) -> Any:
-    """Select a column of the first on the newest list of a risk."""
+    """Select a column of the newest list of a risk, or of the first on it."""
     newest = select(Batch.id).where(Batch.risk == RISK).order_by(Batch.as_of.desc()).limit(1).scalar_subquery()
-    return select(column).where(Score.batch_id == newest, Score.rank == 1)
+    return select(column).join_from(Batch, Score).where(Batch.id == newest, Score.rank == 1)
 
 
 if __name__ == "__main__":

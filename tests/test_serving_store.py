@@ -23,6 +23,7 @@ from serving.scored.lists import (
     store_list,
     store_recommendations,
 )
+from serving.scored.offered import offers_of
 from serving.tables import Batch, Reasons, Score, Table
 
 JUNE = parse_month("2024-06")
@@ -113,7 +114,7 @@ def test_facts_and_recommendations_of_a_month_are_replaced_whole(store):
     with transaction(store) as session:
         assert queries.facts_of(session, WHOLE, "a").tenure_months == 13
         assert queries.facts_of(session, WHOLE, "b") is None
-        found = queries.offers_of(session, WHOLE, month_end(JUNE), ["a", "b"])
+        found = offers_of(session, WHOLE, month_end(JUNE), ["a", "b"])
         assert [row.action for row in found["a"]] == ["leave", "talk"]
         assert found["a"][0].opening is None
         assert found["a"][0].benefit is None
@@ -132,10 +133,10 @@ def test_an_offer_has_the_expected_change_of_its_purpose_where_effects_were_told
         store_recommendations(session, JUNE, [offer, replace(offer, officer_id="b"), replace(development, action="x")])
         store_recommendations(session, JUNE + 1, [development])
     with transaction(store) as session:
-        found = queries.offers_of(session, WHOLE, month_end(JUNE), ["a", "b"])
+        found = offers_of(session, WHOLE, month_end(JUNE), ["a", "b"])
         assert [row.benefit for row in found["a"]] == [-0.04, None]
         assert found["b"][0].benefit is None
-        assert queries.offers_of(session, WHOLE, month_end(JUNE + 1), ["a"])["a"][0].benefit is None
+        assert offers_of(session, WHOLE, month_end(JUNE + 1), ["a"])["a"][0].benefit is None
 
 
 def test_units_are_compared_with_all_others(store):

@@ -25,14 +25,14 @@ from serving.decisions import consents, help, objections, reviews, sealed
 from serving.decisions.objections import Against, Contested, Decided, Outcome
 from serving.decisions.publishing import altered, list_of, missing, publish
 from serving.decisions.rescored import LEFT_OUT, NO_HEALTH, keep
-from serving.decisions.reviews import Decision, Verdict
 from serving.decisions.sealed import first_digest_of
-from serving.decisions.tables import Consent, Flag, Published
+from serving.decisions.tables import Consent, Published
 from serving.decisions.unlogged import unlogged
 from serving.scored.lists import ScoredUnit
 from serving.tables import Batch, Reasons, Score, UnitShareRow
 from tests.test_month import JUNE, LI, scored, written
 from tests.test_objections import WELLNESS
+from tests.test_unlogged import watched
 
 DAY = month_end(JUNE)
 TODAY = dt.date(2024, 7, 3)
@@ -57,11 +57,7 @@ def filled(store, home):
     written(store, told_list())
     with transaction(store) as session:
         publish(session, LI, list_of(session, "burnout", DAY))
-        flag = Flag(risk="burnout", purpose="wellness", officer_id="c", raised_on=DAY, renewed_on=DAY, status="open",
-                    version=0, asked=False)  # fmt: skip
-        session.add(flag)
-        session.flush()
-        reviews.decide(session, LI, Verdict(flag.id, 0, Decision.WATCH, DAY, reason="leave is arranged"))
+        watched(session, "c", reason="leave is arranged")
         said = {"risk": "burnout", "as_of": DAY, "officer_id": "a", "measure": "sleep", "verdict": "wrong", "note": "x"}
         reviews.give_feedback(session, LI, said)
         first = objections.contest(

@@ -28,16 +28,21 @@ from tests.test_month import JUNE, LI, scored, written
 DAY = month_end(JUNE)
 
 
+def watched(session, officer_id, *, reason=""):
+    """A flag of the month, raised and put under watch."""
+    flag = Flag(risk="burnout", purpose="wellness", officer_id=officer_id, raised_on=DAY, renewed_on=DAY, status="open",
+                version=0, asked=False)  # fmt: skip
+    session.add(flag)
+    session.flush()
+    reviews.decide(session, LI, Verdict(flag.id, 0, Decision.WATCH, DAY, reason=reason))
+
+
 def busy(store, home):
     """A store in which a list was published, a flag decided, an objection and a request made, consent withdrawn."""
     written(store, scored())
     with transaction(store) as session:
         publish(session, LI, list_of(session, "burnout", DAY))
-        flag = Flag(risk="burnout", purpose="wellness", officer_id="a", raised_on=DAY, renewed_on=DAY, status="open",
-                    version=0, asked=False)  # fmt: skip
-        session.add(flag)
-        session.flush()
-        reviews.decide(session, LI, Verdict(flag.id, 0, Decision.WATCH, DAY))
+        watched(session, "a")
         objections.contest(session, LI, Contested("b", Against.SCORE, "not so at all", risk="burnout"), days=15)
         help.ask_for_help(session, Actor("c", "officer"), "c", kind=help.Wanted.TALK)
         consents.withdraw(session, Actor("a", "officer"), "a", register=True, home=home, today=dt.date.today())

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from serving.persons.seen import Seen
-from serving.scored.queries import Entry, PersonRisk, holds
+from serving.scored.queries import Entry, PersonRisk
+from serving.scored.told import gated
 from serving.tables import Batch, RecommendationRow
 from serving.words import same
 
@@ -236,7 +237,7 @@ def reason_of(stored: dict[str, Any], points_per_unit: float) -> Reason:
         measure=stored["measure"],
         contribution=stored["contribution"],
         points=stored["contribution"] * points_per_unit,
-        stable=holds(stored),
+        stable=gated(stored),
         sentence=Text(zh=stored["sentence_zh"], en=stored["sentence_en"]),
         **{name: stored.get(name) for name in ("value", "usual", "peers", "window")},
     )
@@ -327,7 +328,7 @@ def _as_published(view: PersonRisk) -> AsPublished | None:
 
 
 def _firm(strongest: Sequence[dict[str, Any]]) -> list[float]:
-    return [reason["contribution"] for reason in strongest if holds(reason)]
+    return [reason["contribution"] for reason in strongest if gated(reason)]
 
 
 def _score(score: Seen) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from serving.answers.problems import Kind, Problem, problem_answers
 from serving.api.answers import Offers, Officer, offer_of, officer_risk_of
 from serving.persons.seen import Known
 from serving.scored import queries
+from serving.scored.offered import offers_of
 from serving.sessions import AsOf, Database
 
 OfficerId = Annotated[str, Path(examples=["021457"])]
@@ -27,7 +28,7 @@ router = APIRouter(prefix="/api/v1/officers", tags=["officers"])
 def officer(request: Request, officer_id: OfficerId, caller: TheCaller, database: Database, as_of: AsOf) -> Officer:
     """Return a person's risks with reasons and trend, at a month (the newest by default)."""
     facts = _facts(request, caller, database, officer_id, as_of)
-    offers = queries.offers_of(database, caller.sight, facts.as_of, [officer_id]).get(officer_id, [])
+    offers = offers_of(database, caller.sight, facts.as_of, [officer_id]).get(officer_id, [])
     return Officer(
         officer_id=facts.officer_id,
         as_of=facts.as_of,
@@ -50,7 +51,7 @@ def recommendations(
 ) -> Offers:
     """Return what to offer, why, the expected benefit or "not estimable", and who decides."""
     facts = _facts(request, caller, database, officer_id, as_of)
-    offers = queries.offers_of(database, caller.sight, facts.as_of, [officer_id]).get(officer_id, [])
+    offers = offers_of(database, caller.sight, facts.as_of, [officer_id]).get(officer_id, [])
     return Offers(officer_id=facts.officer_id, as_of=facts.as_of, recommendations=[offer_of(row) for row in offers])
 
 

@@ -21,8 +21,8 @@ from serving.answers.problems import Kind, Problem, problem_answers
 from serving.api.answers import Answer, Reason, reason_of
 from serving.arrivals.given import Event, Given, Posting, given_histories
 from serving.models.champions import Champions
-from serving.scored.queries import points_per_unit
 from serving.scored.scoring import reason_of as stored_reason
+from serving.scored.told import points_per_unit
 from serving.sessions import as_of_of
 from training.models.evidence import LITTLE_HISTORY
 from training.models.risk_model import RiskModel

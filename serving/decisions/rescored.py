@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
-from sqlalchemy import ColumnElement, Engine, select
+from sqlalchemy import ColumnElement, Engine, Select, select
 from sqlalchemy.orm import Session
 
 from features.errors import Refusal
@@ -18,7 +18,7 @@ from serving.access.audit import SYSTEM, record
 from serving.database import transaction
 from serving.decisions.objections import contested_with_success, upheld_records
 from serving.decisions.publishing import held_still
-from serving.decisions.restated import circumstances, offer_anew, rerank
+from serving.decisions.restated import Circumstances, circumstances, offer_anew, rerank
 from serving.decisions.sealed import RESCORED, seal
 from serving.decisions.standing import CONSENT, OBJECTION, uses_health
 from serving.decisions.tables import Consent, Rescored
@@ -81,15 +81,8 @@ def rescore_upheld(engine: Engine, home: Path, as_ofs: Sequence[int]) -> int:
 
 def _made_without_it(session: Session, officer_id: str, as_ofs: Sequence[int]) -> list[tuple[PastList, float]]:
     """The lists of these months that name the person and know of no upheld objection, with the probability in each."""
-    same = (Rescored.risk == Batch.risk) & (Rescored.as_of == Batch.as_of) & (Rescored.at >= Batch.scored_at)
-    done = select(Rescored.id).where(same, Rescored.officer_id == officer_id, Rescored.cause == OBJECTION)
-    statement = (
-        select(Batch.risk, Batch.as_of, Score.probability)
-        .join(Score, Score.batch_id == Batch.id)
-        .where(Score.officer_id == officer_id, Batch.as_of.in_(map(month_end, as_ofs)), ~done.exists())
-    )
-    found = session.execute(statement.order_by(Batch.as_of, Batch.risk)).all()
-    return [(past_list(session, row.risk, month_of(row.as_of)), row.probability) for row in found]
+    found = session.execute(_undone(officer_id, OBJECTION).where(Batch.as_of.in_(map(month_end, as_ofs)))).all()
+    return [(past_list(session, batch.risk, month_of(batch.as_of)), said) for batch, said in found]
 
 
 def _leave_out(
@@ -102,10 +95,7 @@ def _leave_out(
     with transaction(engine) as session:
         if upheld_records(session, who) != upheld:  # decided meanwhile: that decision computes them
             return 0
-        kept: dict[str, str] = {}
-        for past, score in scores:
-            kept |= keep(session, past.risk, month_end(past.as_of), who, score=score.as_json(), cause=OBJECTION)
-        changed = offers is not None and offer_anew(session, offers)
+        kept, changed = _put(session, who, scores, offers, OBJECTION)
         if scores or changed:
             record(session, SYSTEM, LEFT_OUT, f"officer {who}", lists=len(scores), digest=kept)
     return len(scores)
@@ -121,15 +111,17 @@ def _standing(session: Session, consent: Consent) -> list[tuple[PastList, bool]]
 
     With each whether it uses health data at all: another one stays as it is, so that nobody sees who withdrew.
     """
+    later = _undone(consent.officer_id, CONSENT).where(Batch.as_of > consent.counts_until)
+    found = session.execute(later).all()
+    return [(past_list(session, batch.risk, month_of(batch.as_of)), uses_health(session, batch)) for batch, _ in found]
+
+
+def _undone(officer_id: str, cause: str) -> Select[Batch, float]:
+    """Lists that name the person, the oldest first, with the probability in each: those not computed anew for this."""
     same = (Rescored.risk == Batch.risk) & (Rescored.as_of == Batch.as_of) & (Rescored.at >= Batch.scored_at)
-    done = select(Rescored.id).where(same, Rescored.officer_id == consent.officer_id, Rescored.cause == CONSENT)
-    statement = (
-        select(Batch)
-        .join(Score, Score.batch_id == Batch.id)
-        .where(Score.officer_id == consent.officer_id, Batch.as_of > consent.counts_until, ~done.exists())
-    )
-    found = session.scalars(statement.order_by(Batch.as_of, Batch.risk)).all()
-    return [(past_list(session, each.risk, month_of(each.as_of)), uses_health(session, each)) for each in found]
+    done = select(Rescored.id).where(same, Rescored.officer_id == officer_id, Rescored.cause == cause)
+    named = select(Batch, Score.probability).join(Score, Score.batch_id == Batch.id)
+    return named.where(Score.officer_id == officer_id, ~done.exists()).order_by(Batch.as_of, Batch.risk)
 
 
 def _rescore(
@@ -144,16 +136,23 @@ def _rescore(
         held = session.scalar(select(Consent).where(Consent.id == consent.id, waiting()).with_for_update())
         if held is None or upheld_records(session, who) != upheld:  # another one was quicker, or the next run does it
             return 0
-        kept: dict[str, str] = {}
-        for past, score in scores:
-            kept |= keep(session, past.risk, month_end(past.as_of), who, score=score.as_json(), cause=CONSENT)
-        changed = offers is not None and offer_anew(session, offers)
+        kept, changed = _put(session, who, scores, offers, CONSENT)
         if complete:
             held.rescored_at = dt.datetime.now(dt.UTC)
         if complete or scores or changed:
             told = {"lists": len(scores), "not_computed": len(standing) - len(scores), "digest": kept}
             record(session, SYSTEM, NO_HEALTH, f"officer {who}", **told)
     return len(scores)
+
+
+def _put(
+    session: Session, who: str, scores: Sequence[tuple[PastList, PersonScore]], offers: Circumstances | None, cause: str
+) -> tuple[dict[str, str], bool]:
+    """Keep a person's scores and make anew what is offered; the digest of each score, and whether offers changed."""
+    kept: dict[str, str] = {}
+    for past, score in scores:
+        kept |= keep(session, past.risk, month_end(past.as_of), who, score=score.as_json(), cause=cause)
+    return kept, offers is not None and offer_anew(session, offers)
 
 
 def _if_possible(home: Path, past: PastList, officer_id: str, upheld: Sequence[str]) -> PersonScore | None:

@@ -13,7 +13,7 @@ from features.months import month_of, month_text
 from serving.assessed.tables import AssessedPerson, AssessedRow, AssessmentHead
 from serving.decisions.tables import Flag
 from serving.mentoring.tables import KeptApart, Mentorship, SaidNo
-from serving.scored.queries import holds
+from serving.scored.told import gated
 from serving.tables import Batch, Facts, Reasons, Score
 
 LIVING = ("offered", "accepted", "running")
@@ -74,7 +74,7 @@ def listed(session: Session, risks: Sequence[str], day: dt.date) -> dict[str, Li
     away = set(session.scalars(dismissed))
     found = {}
     for risk, officer, probability, strongest in session.execute(statement):
-        pushing = tuple(reason for reason in strongest if reason["contribution"] > 0 and holds(reason))
+        pushing = tuple(reason for reason in strongest if reason["contribution"] > 0 and gated(reason))
         if officer not in away:
             found[officer] = Listed(risk, probability, pushing)
     return found

@@ -14,7 +14,7 @@ from serving.access.audit import SYSTEM, Actor, record
 from serving.assessed.tables import AssessedRow, AssessmentHead
 from serving.decisions.standing import corrected, standing_strongest
 from serving.mentoring.tables import Offer, OfferStep
-from serving.scored.queries import holds
+from serving.scored.told import gated
 from serving.tables import Batch, Facts, Reasons, RecommendationRow, Words
 from serving.words import both, same
 
@@ -174,7 +174,7 @@ def _evidence(
             officer: [
                 {"zh": each["sentence_zh"], "en": each["sentence_en"]}
                 for each in standing_strongest(strongest, anew.get(officer))
-                if each["contribution"] > 0 and holds(each)
+                if each["contribution"] > 0 and gated(each)
             ][:EVIDENCE]
             for officer, strongest in session.execute(statement)
             if officer in wanted

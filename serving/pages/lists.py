@@ -23,6 +23,7 @@ from serving.pages.frame import Reader, home_of, page
 from serving.scored import queries, units
 from serving.scored.changes import changes
 from serving.scored.kept import unchanged_of
+from serving.scored.told import whose
 from serving.sessions import LARGEST_NUMBER, AsOf, Database
 from serving.tables import Batch
 
@@ -101,6 +102,7 @@ def list_page(
         statuses=STATUS_WORDS,
         after=after,
         exported=lambda form: _exported(told["batch"], filters, form),
+        whose=whose,
         unseen=unseen(database, caller.account_id, sight.purposes),
         agreeing=kept.value(database, "agreeing", agreeing) if watches else [],
         **told,

@@ -33,6 +33,7 @@ from serving.pages.my_answers import own_of as _own
 from serving.persons.whole import person_of
 from serving.scored import queries
 from serving.scored.kept import Unchanged, unchanged_of
+from serving.scored.told import gated, whose
 from serving.sessions import LARGEST_NUMBER, Database, Writing
 
 Size = Literal["wide", "narrow"]
@@ -101,7 +102,7 @@ def risk_picture(
             low=score.low,
             high=score.high,
             mean=float(batch.post_means.get(score.post or "", batch.post_means[""])),
-            whose=queries.whose(batch, score.post),
+            whose=whose(batch, score.post),
         )
         for batch, score in view.trend
     ]
@@ -245,5 +246,5 @@ def _told(database: Session, view: queries.PersonRisk, own: str) -> dict[str, An
         "view": view,
         "score": view.score,
         "cause": anew.cause if anew else "",
-        "reasons": [reason for reason in view.reasons.strongest if queries.holds(reason)],
+        "reasons": [reason for reason in view.reasons.strongest if gated(reason)],
     }

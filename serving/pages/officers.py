@@ -20,6 +20,7 @@ from serving.persons.timeline import LANES, MONTHS, lanes, timeline
 from serving.persons.whole import person_of
 from serving.scored import queries
 from serving.scored.kept import unchanged_of
+from serving.scored.told import gated, whose
 from serving.sessions import AsOf, Database
 from serving.words import say
 
@@ -93,7 +94,7 @@ def risk_picture(
             low=score.low,
             high=score.high,
             mean=float(batch.post_means.get(score.post or "", batch.post_means[""])),
-            whose=queries.whose(batch, score.post),
+            whose=whose(batch, score.post),
         )
         for batch, score in view.trend
     ]
@@ -160,7 +161,7 @@ def _picture(svg: bytes) -> Response:
 
 def _told(view: queries.PersonRisk, language: str) -> dict[str, Any]:
     """One risk as the template needs it: bars that add up, and the table of all reasons."""
-    drawn = [reason for reason in view.reasons.strongest if queries.holds(reason)][:BARS]
+    drawn = [reason for reason in view.reasons.strongest if gated(reason)][:BARS]
     changes = [reason["contribution"] * view.points_per_unit for reason in drawn]
     total = (view.margin - view.batch.base_value) * view.points_per_unit
     withheld = (view.reasons.withheld or 0.0) * view.points_per_unit

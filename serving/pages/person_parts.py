@@ -27,7 +27,8 @@ from serving.persons.first_words import first_words
 from serving.persons.heights import falls_from_height
 from serving.persons.seen import Known, Seen, number_of
 from serving.persons.timeline import LANES, Happened, timeline
-from serving.scored.queries import PersonRisk, holds
+from serving.scored.queries import PersonRisk
+from serving.scored.told import gated
 from serving.tables import ProfileRow, RecommendationRow
 
 HELP = "action"
@@ -123,7 +124,7 @@ def _done(row: Review, view: PersonRisk, happened: Sequence[Happened]) -> Done:
 
 def _questions(view: PersonRisk) -> list[dict[str, Any]]:
     labels = view.batch.labels["measures"]
-    named = [reason["measure"] for reason in view.reasons.strongest if holds(reason)]
+    named = [reason["measure"] for reason in view.reasons.strongest if gated(reason)]
     return [{"measure": "", "label": None}, *({"measure": key, "label": labels.get(key)} for key in named)]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from features.names import GROUPS
-from serving.scored.queries import holds
+from serving.scored.told import gated
 
 EFFICIENCY = "efficiency"
 
@@ -20,7 +20,7 @@ def falls_from_height(profile: Mapping[str, Any] | None, risk: str, strongest: I
     outcome = ((profile or {}).get("risks", {}).get(risk) or {}).get("outcome", {})
     if profile is None or not outcome.get("index"):
         return False
-    return any(_is_high(profile, reason) for reason in strongest if reason["contribution"] > 0 and holds(dict(reason)))
+    return any(_is_high(profile, reason) for reason in strongest if reason["contribution"] > 0 and gated(dict(reason)))
 
 
 def _is_high(profile: Mapping[str, Any], reason: Mapping[str, Any]) -> bool:

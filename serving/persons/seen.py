@@ -14,6 +14,7 @@ from features.statistics import FEWEST
 from serving.access.roles import Field
 from serving.access.sight import PSEUDONYM, Sight
 from serving.scored.kept import Newest
+from serving.scored.told import gated
 from serving.tables import Batch, Facts, ProfileRow, Score
 
 PARTS_OF_SCORE = ("probability", "low", "high", "rank", "evidence", "previous_rank", "part_post", "part_unit",
@@ -171,11 +172,6 @@ def health_groups(session: Session, batch: Batch) -> frozenset[str]:
             return frozenset(batch.groups)
         _health[batch.profile_digest] = _on_health(held.content)
     return _health[batch.profile_digest]
-
-
-def gated(reason: dict[str, Any]) -> bool:
-    """Return whether a stored reason passes the reason gate; lists older than the gate show all."""
-    return bool(reason.get("stable", True))
 
 
 def shown_reasons(strongest: list[dict[str, Any]], hidden: Set[str]) -> list[dict[str, Any]]:

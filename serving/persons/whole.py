@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 from serving.access.sight import Sight
 from serving.persons.seen import Known
 from serving.scored.kept import Unchanged
-from serving.scored.queries import PersonRisk, facts_of, offers_of, person_risks
+from serving.scored.offered import offers_of
+from serving.scored.queries import PersonRisk, facts_of, person_risks
 from serving.tables import RecommendationRow
 
 

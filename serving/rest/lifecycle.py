@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from sqlalchemy import Engine, select, text, update
+from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
 from features.histories.store import stored_profile
 from serving.access.audit import Actor, record
 from serving.access.repeated import ANEW, Asked
 from serving.answers.problems import Kind, Problem
-from serving.database import transaction
+from serving.database import one_at_a_time, transaction
 from serving.rest.asking import PlanRequest, asked, asked_again, calendar_of
 from serving.rest.lots import with_lots
 from serving.rest.outcome import Outcome, outcome
@@ -44,10 +44,6 @@ NEEDED_STATE = {
     Decision.CONFIRM: ("draft",),
     Decision.WITHDRAW: ("draft", "confirmed"),
 }
-
-
-ONE_CONFIRMATION_AT_A_TIME = 7_317_332
-"""Key of the advisory lock that a confirmation holds in PostgreSQL; in SQLite whoever writes is alone anyway."""
 
 
 @dataclass(frozen=True)
@@ -229,7 +225,7 @@ def _confirm(session: Session, plan: RestPlan) -> None:
         raise Problem(
             Kind.INVALID, "Solve the plan again first: it was changed, or nothing was possible. 请先重新求解。"
         )
-    _alone(session)
+    one_at_a_time(session, "rest plan confirmed")  # what others confirmed is read afterwards
     calendar, known = calendar_of(plan), set(plan.solved.get("beside", ()))
     others = session.scalars(select(RestPlan).where(RestPlan.state == "confirmed", RestPlan.id != plan.id))
     for other in others:
@@ -242,12 +238,6 @@ def _confirm(session: Session, plan: RestPlan) -> None:
             )
     plan.state = "confirmed"
     set_entries(session, plan.id, state="confirmed", before="planned")
-
-
-def _alone(session: Session) -> None:
-    """Wait until no other confirmation is under way: what it confirmed is read afterwards."""
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ONE_CONFIRMATION_AT_A_TIME})
 
 
 def _decided(session: Session, actor: Actor, plan: RestPlan, change: Change, *, did: str) -> None:

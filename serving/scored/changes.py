@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from serving.access.sight import Sight
 from serving.decisions.standing import corrected, standing_score, without_basis
 from serving.persons.seen import Seen, hidden_groups, seen
-from serving.scored.queries import holds, points_per_unit
+from serving.scored.told import gated, points_per_unit
 from serving.tables import Batch, Reasons, Score
 
 SHOWN = 10
@@ -160,4 +160,4 @@ def _firm(*told: Reasons) -> set[str]:
 
 
 def _holding(strongest: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
-    return (reason for reason in strongest if holds(reason))
+    return (reason for reason in strongest if gated(reason))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from features.late import Late
 from serving.decisions.seen import STATUS_WORDS
 from serving.decisions.tables import Flag
-from serving.scored.queries import Entry, holds
+from serving.scored.queries import Entry
+from serving.scored.told import gated
 from serving.tables import Batch
 from serving.words import joined, say
 
@@ -74,7 +75,7 @@ def as_xlsx(title: str, heading: Sequence[str], rows: Iterable[Sequence[Cell]]) 
 def _row(batch: Batch, entry: Entry, flag: Flag | None, language: str) -> dict[str, Cell]:
     score = entry.score
     post: dict[str, Any] = batch.labels["posts"].get(score.post or "", {})
-    reasons = [reason[f"sentence_{language}"] for reason in entry.strongest if holds(reason)][:3]
+    reasons = [reason[f"sentence_{language}"] for reason in entry.strongest if gated(reason)][:3]
     reasons += [say("reasons_withheld", language)] if entry.withheld else []
     return {
         "export_rank": score.rank,

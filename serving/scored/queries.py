@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, false, func, select, true
+from sqlalchemy import ColumnElement, Select, and_, false, func, select
 from sqlalchemy.orm import Session
 
 from serving.access.roles import Field
@@ -28,7 +28,6 @@ from serving.persons.seen import (
     Known,
     Seen,
     Why,
-    gated,
     health_groups,
     hidden_groups,
     known,
@@ -38,10 +37,10 @@ from serving.persons.seen import (
     why,
 )
 from serving.scored.kept import Kept
-from serving.scored.lists import WELLNESS
-from serving.scored.withheld import untold, withheld_sums
+from serving.scored.offered import offers_by_number
+from serving.scored.told import gated, points_per_unit, whose
+from serving.scored.withheld import withheld_sums
 from serving.tables import Batch, Facts, Reasons, RecommendationRow, Score
-from serving.words import same
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ class Entry:
     @property
     def shown(self) -> list[dict[str, Any]]:
         """The reasons to name in a row: of those that pass the gate the three that raise most, and the one lowering."""
-        firm = [reason for reason in self.strongest if holds(reason)]
+        firm = [reason for reason in self.strongest if gated(reason)]
         raising = [reason for reason in firm if reason["contribution"] > 0]
         lowering = [reason for reason in firm if reason["contribution"] < 0]
         return raising[:3] + lowering[:1]
@@ -82,11 +81,6 @@ class UnitView:
     mean: float
     others: float
     listed: int
-
-
-def whose(batch: Batch, post: str | None) -> str:
-    """Return whose mean a list knows beside a score: the post's, or of all where it is hidden or has too few people."""
-    return "whose_post" if post and post in batch.post_means else "whose_all"
 
 
 @dataclass(frozen=True)
@@ -174,7 +168,7 @@ def entries(
     statement = _narrowed(statement, sight, batch, unit=unit, post=post, status=status).where(Score.rank > after)
     found = session.execute(statement.order_by(Score.rank).limit(limit)).all()
     numbers = [score.officer_id for score, _ in found]
-    offers = _offers(session, sight, batch.as_of, numbers)
+    offers = offers_by_number(session, sight, batch.as_of, numbers)
     flags = flags_seen(session, sight, batch, numbers)
     hidden, anew = hidden_groups(session, sight, batch), corrected(session, batch, numbers)
     before, since = corrections(session, batch, numbers)
@@ -235,19 +229,6 @@ def unranked(
     held = [_listed_score(score, anew, before=before, since=since) for score in session.scalars(statement)]
     found = [seen(sight, batch.purpose, score) for score in held]
     return sorted(found, key=lambda score: score.officer_id)
-
-
-def holds(reason: dict[str, Any]) -> bool:
-    """Return whether a stored reason passes the reason gate; lists older than the gate show all."""
-    return gated(reason)
-
-
-def offers_of(
-    session: Session, sight: Sight, as_of: dt.date, officers: Sequence[str]
-) -> dict[str, list[RecommendationRow]]:
-    """Return the recommendations of some officers at a month, by officer: those for purposes that may be seen."""
-    numbers = {} if sight.pseudonymous else {number_of(session, sight, officer): officer for officer in officers}
-    return {numbers[number]: rows for number, rows in _offers(session, sight, as_of, list(numbers)).items()}
 
 
 def units(session: Session, sight: Sight, batch: Batch) -> list[UnitView]:
@@ -320,18 +301,6 @@ def person_risks(session: Session, sight: Sight, officer_id: str, as_of: dt.date
     return [_person_risk(session, sight, batch, score, reasons) for batch, score, reasons in rows]
 
 
-def points_per_unit(base_value: float, probability: float) -> float:
-    """Return by how much probability each log-odds of a contribution stands for, so that all add up.
-
-    The way from the average (base value) to the person is shared in proportion to the contributions.
-    """
-    bounded = min(max(probability, 1e-12), 1 - 1e-12)
-    margin, start = math.log(bounded / (1 - bounded)), 1 / (1 + math.exp(-base_value))
-    if abs(margin - base_value) < 1e-9:
-        return bounded * (1 - bounded)
-    return (probability - start) / (margin - base_value)
-
-
 def _narrowed(
     statement: Select[Any],
     sight: Sight,
@@ -361,44 +330,6 @@ def _persons(sight: Sight, batch: Batch) -> ColumnElement[bool]:
 def _places(sight: Sight, batch: Batch) -> ColumnElement[bool]:
     """The condition for persons of a list whose unit and post the caller may see."""
     return _persons(sight, batch) if Field.PLACE in sight.fields(batch.purpose) else false()
-
-
-def _offers(
-    session: Session, sight: Sight, as_of: dt.date, numbers: Sequence[str]
-) -> dict[str, list[RecommendationRow]]:
-    """The offers of persons by their number, one of each action where it is offered for two purposes."""
-    table = RecommendationRow
-    purposes = [purpose for purpose in sight.purposes if Field.OFFERS in sight.fields(purpose)]
-    reached = sight.persons(officer=Facts.officer_id, unit=Facts.unit)
-    if reached.compare(true()):
-        within: ColumnElement[bool] = reached
-    else:
-        within = exists().where(Facts.as_of == table.as_of, Facts.officer_id == table.officer_id, reached)
-    statement = select(table).where(table.as_of == as_of, table.officer_id.in_(numbers), within)
-    statement = statement.where(table.purpose.in_(purposes)).order_by(table.officer_id, table.position)
-    offers: dict[str, dict[str, RecommendationRow]] = {}
-    rows = session.scalars(statement).all()
-    gone = {officer for officer, _ in untold(session, [(row.officer_id, as_of) for row in rows])}
-    for row in (_untold(row) if row.officer_id in gone and row.purpose == WELLNESS else row for row in rows):
-        own = offers.setdefault(row.officer_id, {})
-        own[row.action] = _joined(own[row.action], row) if row.action in own else row
-    return {number: list(own.values()) for number, own in offers.items()}
-
-
-def _joined(one: RecommendationRow, other: RecommendationRow) -> RecommendationRow:
-    """One offer for both purposes, with both reasons; never written back."""
-    reason = {"zh": one.reason["zh"] + other.reason["zh"], "en": f"{one.reason['en']} {other.reason['en']}"}
-    return _changed(one, {"reason": reason, "by_right": one.by_right or other.by_right})
-
-
-def _untold(row: RecommendationRow) -> RecommendationRow:
-    """An offer without the reason, which may name what consent was withdrawn for; never written back."""
-    return _changed(row, {"reason": same("offer_reason_withheld")})
-
-
-def _changed(row: RecommendationRow, changed: dict[str, Any]) -> RecommendationRow:
-    values = {column.key: getattr(row, column.key) for column in RecommendationRow.__table__.columns}
-    return RecommendationRow(**values | changed)
 
 
 def _within(session: Session, sight: Sight, batch: Batch) -> set[str]:

@@ -38,9 +38,9 @@ from serving.scored.lists import (
     store_list,
     store_recommendations,
 )
-from serving.scored.queries import holds, whose
 from serving.scored.recommendations import NOTEWORTHY, Flag, Situation, recommend, situations
 from serving.scored.shares import scored_units
+from serving.scored.told import gated, whose
 from serving.tables import Batch, Reasons, Score
 from training.models.reasons import Reason, told_names
 from training.models.risk_model import Array, RiskModel, Rows, Scores
@@ -301,7 +301,7 @@ def _flag(batch: Batch, score: Score, strongest: Sequence[dict[str, Any]], *, ra
         whose=whose(batch, score.post),
         rank=rank,
         on_list=rank <= batch.capacity,
-        pushing=tuple(reason["measure"] for reason in strongest if reason["contribution"] > 0 and holds(reason)),
+        pushing=tuple(reason["measure"] for reason in strongest if reason["contribution"] > 0 and gated(reason)),
     )
 
 

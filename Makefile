@@ -29,7 +29,7 @@ demo: $(VENV)/ready
 
 # Lint and every test, on both cores. Browser tests need Chromium and say so where there is none.
 test: lint
-	@$(BIN)/python -m pytest -n 2 --dist loadscope $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/ready
 	@$(BIN)/ruff format --check --quiet .

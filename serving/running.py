@@ -75,7 +75,8 @@ def check_listening(where: Listening, settings: Settings) -> None:
 
 def bind(host: str, port: int) -> socket.socket:
     """Return a socket bound to an address; a Refusal where the port is taken or the address is none of ours."""
-    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # not called TCP, asyncio leaves Nagle's wait
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host, port))

@@ -1,5 +1,6 @@
 """The real process: TLS by options, the first password once, requests that have begun are answered at the end."""
 
+import asyncio
 import datetime as dt
 import json
 import re
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from serving.cli import main
+from serving.running import bind
 
 READY = re.compile(r"Open (https?)://[^:]+:(\d+)/")
 
@@ -132,6 +134,24 @@ def test_an_unsafe_or_half_start_is_refused(tmp_path, options, code, says):
     done = CliRunner().invoke(main, ["--home", str(tmp_path), "serve", *options])
     assert done.exit_code == code
     assert says in done.stderr
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_what_is_answered_in_two_parts_does_not_wait_for_the_first_to_be_acknowledged(host):
+    async def no_delay():
+        found = asyncio.get_running_loop().create_future()
+
+        def met(_reader, writer):
+            found.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        with bind(host, 0) as bound:
+            async with await asyncio.start_server(met, sock=bound):
+                _, calls = await asyncio.open_connection(*bound.getsockname()[:2])
+                calls.close()
+                return await found
+
+    assert asyncio.run(no_delay()) == 1
 
 
 def test_a_certificate_without_its_key_is_refused(tmp_path):

@@ -132,20 +132,25 @@ def test_a_form_in_another_coding_is_refused_before_it_is_read(quiet, anybody, c
 
 
 @pytest.mark.parametrize(
-    ("role", "path", "sent"),
+    ("role", "path", "sent", "status"),
     [
-        ("wellness", "/officers/P000001/what-if", f'{{"less": {{"{HALF}": 1}}}}'),
-        ("wellness", "/officers/P000001/what-if", f'{{"{HALF}": 1}}'),
-        ("wellness", "/rest-plans", f'{{"as_of": "2024-12", "places": {{"{HALF}": 1}}}}'),
-        ("wellness", "/reviews", f'{{"flag_id": 1, "version": 0, "decision": "dismiss", "reason": "{HALF}"}}'),
-        ("data_scientist", "/predictions", f'{{"as_of": "{HALF}", "roster": [], "events": []}}'),
-        ("officer", "/objections", f'{{"against": "{HALF}", "told": "abcde{HALF}"}}'),
+        ("wellness", "/officers/P000001/what-if", f'{{"less": {{"{HALF}": 1}}}}', 422),
+        ("wellness", "/officers/P000001/what-if", f'{{"{HALF}": 1}}', 422),
+        ("wellness", "/rest-plans", f'{{"as_of": "2024-12", "places": {{"{HALF}": 1}}}}', 422),
+        ("wellness", "/reviews", f'{{"flag_id": 1, "version": 0, "decision": "dismiss", "reason": "{HALF}"}}', 422),
+        (
+            "data_scientist",
+            "/predictions",
+            f'{{"as_of": "{HALF}", "roster": [], "events": []}}',
+            400,
+        ),  # its parser takes it for no JSON
+        ("officer", "/objections", f'{{"against": "{HALF}", "told": "abcde{HALF}"}}', 422),
     ],
 )
-def test_half_a_character_in_json_is_refused_in_json(quiet, role, path, sent):
+def test_half_a_character_in_json_is_refused_in_json(quiet, role, path, sent, status):
     headers = {"content-type": "application/json"}
     answer = quiet(role).post(f"/api/v1{path}", content=sent.encode(), headers=headers)
-    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
     assert answer.json()["problems"]
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Request, Response
 from pydantic import ConfigDict, Field
 
 from features.cohort import cohort
@@ -18,9 +18,10 @@ from serving.access.caller import Caller, TheCaller, needs, refused
 from serving.access.roles import Field as Seen
 from serving.access.roles import Permission
 from serving.answers.problems import Kind, Problem, problem_answers
+from serving.answers.sent import ReadHere, Sent
 from serving.api.answers import Answer, Reason, reason_of
 from serving.arrivals.given import Event, Given, Posting, given_histories
-from serving.models.champions import Champions
+from serving.models.champions import Champions, Serving
 from serving.scored.scoring import reason_of as stored_reason
 from serving.scored.told import points_per_unit
 from serving.sessions import as_of_of
@@ -28,7 +29,7 @@ from training.models.evidence import LITTLE_HISTORY
 from training.models.risk_model import RiskModel
 from training.models.scoring import ScoredCohort, scored
 
-router = APIRouter(prefix="/api/v1/predictions", tags=["predictions"])
+router = APIRouter(prefix="/api/v1/predictions", tags=["predictions"], route_class=ReadHere)
 
 
 class Asked(Given):
@@ -83,7 +84,7 @@ class Predictions(Answer):
     response_model=Predictions,
     responses=problem_answers(Kind.MALFORMED, Kind.TOO_LARGE, Kind.INVALID, Kind.NOT_READY),
 )
-def predict(request: Request, asked: Asked) -> Predictions:
+def predict(request: Request, sent: Sent[Asked]) -> Response:
     """Score the histories sent, with the same features and the same champion as the lists. Nothing is stored.
 
     The histories are scored alone: the peers and the unit of a person are those in the request. Where fewer
@@ -91,15 +92,19 @@ def predict(request: Request, asked: Asked) -> Predictions:
     from that of the list, which knows the whole force. Bad rows are answered with 422, each with its
     position; nothing is scored then.
     """
-    champions: Champions = request.app.state.champions
-    profile = champions.profile()
-    given = given_histories(profile, asked.roster, asked.events)
+    found = predicted(request.app.state.champions, sent.read())
+    return Response(found.model_dump_json(), media_type="application/json")
+
+
+def predicted(champions: Champions, asked: Asked) -> Predictions:
+    """Return the predictions of histories; a Problem lists every row that can't be used."""
+    serving = _serving(champions, asked.risk)
+    given = given_histories(serving.profile, asked.roster, asked.events)
     month = _month(asked.as_of)
-    models = [champions.champion(risk) for risk in _risks(champions, profile, asked.risk)]
     predictions: list[Prediction] = []
     if len(cohort(given, month)):
-        rows = feature_rows(given, [month], names=champions.names(models))
-        predictions = [one for model in models for one in _told(scored(given, model, rows))]
+        rows = feature_rows(given, [month], names=serving.names)
+        predictions = [one for model in serving.models for one in _told(scored(given, model, rows))]
     known = {prediction.officer_id for prediction in predictions}
     return Predictions(
         predictions=predictions,
@@ -114,16 +119,14 @@ def _month(asked: str) -> int:
     return month_of(day)
 
 
-def _risks(champions: Champions, profile: Profile, asked: str | None) -> list[str]:
-    """The risks to score: the one asked for, or all that have a champion."""
-    if asked is None:
-        found = list(champions.versions())
-        if not found:
-            raise Problem(Kind.NOT_READY, "No risk has a champion; run jingxing train first.")
-        return found
-    if asked not in profile.risks:
-        raise Problem(Kind.INVALID, f"risk: the profile has no '{asked}'; it has {', '.join(profile.risks)}.")
-    return [asked]
+def _serving(champions: Champions, asked: str | None) -> Serving:
+    """What serves the risk asked for, or all that have a champion."""
+    if asked is not None and asked not in (risks := champions.profile().risks):
+        raise Problem(Kind.INVALID, f"risk: the profile has no '{asked}'; it has {', '.join(risks)}.")
+    found = champions.serving(asked)
+    if not found.models:
+        raise Problem(Kind.NOT_READY, "No risk has a champion; run jingxing train first.")
+    return found
 
 
 def _told(scored: ScoredCohort) -> list[Prediction]:
@@ -199,7 +202,7 @@ def predict_rows(
     request: Request,
     caller: TheCaller,
     risk: Annotated[str, Path(max_length=120, pattern=r"^[^\x00]+$", examples=["burnout"])],
-    asked: AskedRows,
+    sent: Sent[AskedRows],
 ) -> PredictedRows:
     """Score feature rows (as `jingxing features` writes them) with a risk's champion: figures alone, no reasons.
 
@@ -209,6 +212,7 @@ def predict_rows(
     """
     champions: Champions = request.app.state.champions
     profile = champions.profile()
+    asked = sent.read()
     fields = caller.sight.fields(profile.risks[risk].purpose) if risk in profile.risks else frozenset()
     if Seen.SCORE not in fields:
         raise Problem(Kind.NOT_FOUND, f"There is no risk '{risk}'. 没有此项风险。")

@@ -5,21 +5,23 @@ Whatever is not plainly good is left to the door (given.py), which knows every r
 
 import datetime as dt
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from features.histories.checking import LARGEST, YEARS
 from features.histories.tables import EVENT_COLUMNS, ROSTER_COLUMNS, Events, Histories, Postings
-from features.months import NO_DAY, timestamps
+from features.months import NO_DAY, first_day, last_day, timestamps
 from features.profile import Profile
 
 NOT_OF_PEOPLE = ("valid_from", "valid_to", "post", "unit")
 TEXTS = ("officer_id", "post", "unit", "name", "rank", "sex", "supervisor_id", "measure", "event_id")
-EPOCH = dt.date(1970, 1, 1).toordinal()
+FIRST_DAY, LAST_DAY = int(first_day(12 * YEARS[0])), int(last_day(12 * YEARS[1] + 11))
 
-Cells = dict[str, list[Any]]
+Cells = dict[str, tuple[Any, ...]]
 """The rows of a table by column."""
 
 
@@ -48,7 +50,8 @@ def faultless_histories(profile: Profile, roster: Sequence[Any], events: Sequenc
 
 
 def _cells(rows: Sequence[Any], columns: Sequence[str]) -> Cells:
-    return {column: [getattr(row, column) for row in rows] for column in columns}
+    cells = zip(*map(attrgetter(*columns), rows), strict=True) if rows else ((),) * len(columns)
+    return dict(zip(columns, cells, strict=True))
 
 
 def _clean(texts: Sequence[str | None]) -> bool:
@@ -64,7 +67,7 @@ def _known(profile: Profile, people: Cells, happened: Cells) -> bool:
         and set(happened["measure"]) <= profile.measures.keys()
         and (not profile.posts or set(people["post"]) <= profile.posts.keys())
         and all(YEARS[0] <= year <= YEARS[1] for year in years)
-        and all(value is None or abs(value) <= LARGEST for value in happened["value"])
+        and not (np.abs(_values(happened)) > LARGEST).any()
     )
 
 
@@ -78,7 +81,7 @@ def _postings(profile: Profile, officers: Any, people: Cells) -> Postings | None
         for keys in (officers.tolist(), profile.posts or sorted(set(people["post"])), sorted(set(people["unit"])))
     )
     officer, post, unit = (
-        np.asarray([place[key] for key in people[name]], dtype=np.int32)
+        np.fromiter(map(place.__getitem__, people[name]), np.int32)
         for place, name in zip(places, ("officer_id", "post", "unit"), strict=True)
     )
     return Postings(officer, first, last, post, unit, hired)
@@ -94,14 +97,19 @@ def _taken(profile: Profile, officers: Any, happened: Cells) -> Events | None:
         return None
     place = {officer: number for number, officer in enumerate(officers.tolist())}
     return Events(
-        officer=np.asarray([place[key] for key in happened["officer_id"]], dtype=np.int32),
-        measure=np.asarray([profile.measure_number[key] for key in happened["measure"]], dtype=np.int32),
+        officer=np.fromiter(map(place.__getitem__, happened["officer_id"]), np.int32),
+        measure=np.fromiter(map(profile.measure_number.__getitem__, happened["measure"]), np.int32),
         occurred=occurred,
         recorded=recorded,
         began=began,
-        value=np.asarray([np.nan if value is None else value for value in happened["value"]], dtype=np.float64) + 0.0,
+        value=_values(happened) + 0.0,
         event=_groups(happened["event_id"]),
     )
+
+
+def _values(happened: Cells) -> Any:
+    """The numbers, NaN where there is none."""
+    return np.asarray(happened["value"], dtype=np.float64)
 
 
 def _groups(ids: Sequence[str | None]) -> Any:
@@ -118,6 +126,6 @@ def _twice(happened: Cells, taken: Events) -> bool:
 
 def _days(dates: Sequence[dt.date | None]) -> Any:
     """Days since 1970, NO_DAY where absent; None where a year is not one that the door takes."""
-    if any(not YEARS[0] <= day.year <= YEARS[1] for day in set(dates) if day is not None):
-        return None
-    return np.asarray([NO_DAY if day is None else day.toordinal() - EPOCH for day in dates], dtype=np.int32)
+    days = pa.array(dates, pa.date32()).cast(pa.int32()).fill_null(NO_DAY).to_numpy()
+    told = days[days != NO_DAY]
+    return days if ((told >= FIRST_DAY) & (told <= LAST_DAY)).all() else None

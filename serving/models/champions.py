@@ -1,6 +1,7 @@
 """The champions that the service scores with: loaded once, looked up anew when the registry or the store changes."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -26,6 +27,15 @@ MOST_TOLD = 32
 """So much of what the registry tells is kept: the cards of all versions of a risk are some MB."""
 Value = TypeVar("Value")
 Marks = tuple[tuple[int, int, int] | None, ...]
+
+
+@dataclass(frozen=True)
+class Serving:
+    """What serves at one moment: the profile, the champions asked for, every column that they or their reasons need."""
+
+    profile: Profile
+    models: tuple[RiskModel, ...]
+    names: list[str]
 
 
 class Champions:
@@ -65,21 +75,31 @@ class Champions:
         """Return a risk's champion, as its history tells; a Refusal when it has none, or may score nobody."""
         with self._lock:
             self._forget_what_changed()
-            if risk not in self._checked:
-                self.registry.must_stand(risk)
-                if risk not in self._models or self._models[risk].version != self.registry.serving(risk):
-                    self._models[risk] = self.registry.champion(risk)
-                self._checked.add(risk)
-            return self._models[risk]
+            return self._champion(risk)
 
-    def names(self, models: Sequence[RiskModel]) -> list[str]:
-        """Return every column that champions or their reasons need, in the order of the features."""
+    def serving(self, risk: str | None = None) -> Serving:
+        """Return what serves one risk, or all that have a champion; a Refusal where the one has none."""
         with self._lock:
-            key = tuple((model.risk, model.version) for model in models)
             profile = self._current_profile()
+            models = (self._champion(risk),) if risk else tuple(filter(None, map(self._if_any, profile.risks)))
+            key = tuple((model.risk, model.version) for model in models)
             if key not in self._names:
                 self._names[key] = names_needed(profile, models)
-            return self._names[key]
+            return Serving(profile, models, self._names[key])
+
+    def _champion(self, risk: str) -> RiskModel:
+        if risk not in self._checked:
+            self.registry.must_stand(risk)
+            if risk not in self._models or self._models[risk].version != self.registry.serving(risk):
+                self._models[risk] = self.registry.champion(risk)
+            self._checked.add(risk)
+        return self._models[risk]
+
+    def _if_any(self, risk: str) -> RiskModel | None:
+        try:
+            return self._champion(risk)
+        except Refusal:
+            return None
 
     def _current_profile(self) -> Profile:
         self._forget_what_changed()
@@ -98,17 +118,10 @@ class Champions:
 
     def versions(self) -> dict[str, str]:
         """Return the champion's version of every risk that has one; empty where nothing was ingested."""
-        found: dict[str, str] = {}
         try:
-            risks = list(self.profile().risks)
+            return {model.risk: str(model.version) for model in self.serving().models}
         except Refusal:
-            return found
-        for risk in risks:
-            try:
-                found[risk] = str(self.champion(risk).version)
-            except Refusal:
-                continue
-        return found
+            return {}
 
 
 def _marks(home: Path) -> Marks:

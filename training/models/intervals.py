@@ -21,6 +21,8 @@ MEANING = (
     "use); it does not cover what no model can know of one person."
 )
 TAIL = 0.05
+AT_TAIL = float(scipy.stats.norm.isf(TAIL))
+"""In standard deviations."""
 DRAWS = 200
 BINS = 24
 """Raw scores are told apart in so many bins of equal counts; in fewer where a bin would hold less than BIN_ROWS."""
@@ -47,7 +49,7 @@ class Band:
 
     def bounds(self, margin: Array, raw: Array) -> tuple[Array, Array]:
         """Return low and high of probabilities with these log-odds and raw scores: never on the wrong side."""
-        level = float(scipy.stats.norm.isf(TAIL)) * self.moves
+        level = AT_TAIL * self.moves
         down, up = (np.interp(raw, self.raw, side) if self.raw else 0.0 for side in (self.below, self.above))
         probability = expit(margin)
         low = np.minimum(expit(margin - np.sqrt(down**2 + level**2)), probability)

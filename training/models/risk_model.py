@@ -6,7 +6,7 @@ Stored as LightGBM's text and JSON, never pickled.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -179,15 +179,14 @@ class RiskModel:
     def _columns(self, rows: Rows) -> npt.NDArray[np.float32]:
         if rows.names == self.names:
             return np.ascontiguousarray(rows.values)
-        place = {name: number for number, name in enumerate(rows.names)}
-        missing = [name for name in self.names if name not in place]
+        place, missing = _places(self.names, tuple(rows.names))
         if missing:
             raise Refusal(
                 f"The model of '{self.risk}' needs features that these rows do not have:",
                 missing,
                 hint="Was the profile changed since it was trained? Train it again.",
             )
-        return np.ascontiguousarray(rows.values[:, [place[name] for name in self.names]])
+        return np.ascontiguousarray(rows.values[:, place])
 
     def _raw(self, values: npt.NDArray[np.float32]) -> Array:
         if not len(values):
@@ -228,6 +227,13 @@ class RiskModel:
         found = np.zeros((len(self.names), len(self.groups)))
         found[np.arange(len(self.names)), [place[group_of(name)] for name in self.names]] = 1.0
         return found
+
+
+@lru_cache(maxsize=64)
+def _places(wanted: tuple[str, ...], there: tuple[str, ...]) -> tuple[list[int], list[str]]:
+    """Where the names wanted stand among those that are there, and which are not."""
+    place = {name: number for number, name in enumerate(there)}
+    return [place.get(name, -1) for name in wanted], [name for name in wanted if name not in place]
 
 
 def _mean(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:

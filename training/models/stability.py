@@ -32,13 +32,11 @@ def stable(mean: Array, voices: Sequence[Array]) -> Mask:
     """
     if len(voices) < 2:
         return np.zeros(mean.shape, dtype=np.bool_)
-    place = _places(mean)
-    same = np.abs(mean) > NOTHING
-    near = np.zeros(mean.shape, dtype=np.int64)
-    for voice in voices:
-        same &= np.sign(voice) == np.sign(mean)
-        near += np.abs(_places(voice) - place) <= SHIFT
-    return same & (near >= OF_VOICES * len(voices))
+    said, place = np.stack(voices), _places(mean)
+    same = (np.abs(mean) > NOTHING) & (np.sign(said) == np.sign(mean)).all(axis=0)
+    near = (np.abs(_places(said) - place) <= SHIFT).sum(axis=0)
+    passed: Mask = same & (near >= OF_VOICES * len(voices))
+    return passed
 
 
 @dataclass(frozen=True)
@@ -109,8 +107,8 @@ def likeness(contributions: Array) -> float:
 
 
 def _places(contributions: Array) -> npt.NDArray[np.int64]:
-    """[row, group]: the place by absolute size, 0 for the largest."""
-    order = np.argsort(-np.abs(contributions), axis=1, kind="stable")
+    """[..., row, group]: the place by absolute size, 0 for the largest."""
+    order = np.argsort(-np.abs(contributions), axis=-1, kind="stable")
     place = np.empty_like(order)
-    np.put_along_axis(place, order, np.broadcast_to(np.arange(order.shape[1]), order.shape), axis=1)
+    np.put_along_axis(place, order, np.broadcast_to(np.arange(order.shape[-1]), order.shape), axis=-1)
     return place

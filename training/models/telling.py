@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
+from features.engine import Same
 from features.names import FeatureName, feature_sentence, group_label, number_text, parse_name, unit_text
 from features.profile import Profile
 
@@ -17,30 +19,52 @@ class Teller:
     """Turns numbers into sentences; the same numbers are told once and remembered."""
 
     def __init__(self, profile: Profile) -> None:
-        self.profile = profile
+        self.profile = Same(profile)
         self.said: dict[tuple[object, ...], tuple[str, str]] = {}
 
     def sentences(self, name: str, numbers: Numbers, *, covered: int | None, up: bool) -> tuple[str, str]:
         """Return the sentences in Chinese and English; ``covered`` are the months that the window really covers."""
         key = (name, covered, *(f"{number:.6g}" for number in numbers), up)
         if key not in self.said:
-            part = parse_name(name)
-            part = part if part.months == covered else replace(part, months=covered)
-            zh, en = (self._sentence(name, part, numbers, language, up=up) for language in ("zh", "en"))
+            zh, en = (
+                _sentence(_frame(self.profile, name, covered, language), numbers, language, up=up)
+                for language in ("zh", "en")
+            )
             self.said[key] = zh, en
         return self.said[key]
 
-    def _sentence(self, name: str, part: FeatureName, numbers: Numbers, language: str, *, up: bool) -> str:
-        text = _chinese if language == "zh" else _english
-        label = group_label(self.profile, part.group, language)
-        if part.group == "post":
-            return text(label, [], up=up)
-        if part.statistic not in (*TOLD, "months", "months_since"):
-            label = feature_sentence(self.profile, name, language)  # its window is no number of a person
-        said = [number_text(number, language) for number in numbers]
-        known = [not math.isnan(number) for number in numbers]
-        unit = _unit(self.profile, part, language) if known[0] else ""
-        return text(_number(label, said[0], unit, part, language), _context_words(said, known, language), up=up)
+
+@dataclass(frozen=True)
+class Frame:
+    """What of a sentence no number changes: the words before and after the number, its unit; the label alone."""
+
+    before: str
+    unit: str
+    after: str
+    label: str = ""
+
+
+@lru_cache(maxsize=10_000)
+def _frame(profile: Same[Profile], name: str, covered: int | None, language: str) -> Frame:
+    part = parse_name(name)
+    label = group_label(profile.value, part.group, language)
+    if part.group == "post":
+        return Frame("", "", "", label)
+    if part.statistic not in (*TOLD, "months", "months_since"):
+        label = feature_sentence(profile.value, name, language)  # its window is no number of a person
+    part = part if part.months == covered else replace(part, months=covered)
+    before = f"{label} " if language == "zh" else f"{label}: "
+    return Frame(before, _unit(profile.value, part, language), _window(part, language))
+
+
+def _sentence(frame: Frame, numbers: Numbers, language: str, *, up: bool) -> str:
+    text = _chinese if language == "zh" else _english
+    if frame.label:
+        return text(frame.label, [], up=up)
+    said = [number_text(number, language) for number in numbers]
+    known = [not math.isnan(number) for number in numbers]
+    unit = f" {frame.unit}" if frame.unit and known[0] else ""
+    return text(f"{frame.before}{said[0]}{unit}{frame.after}", _context_words(said, known, language), up=up)
 
 
 def _unit(profile: Profile, part: FeatureName, language: str) -> str:
@@ -51,15 +75,14 @@ def _unit(profile: Profile, part: FeatureName, language: str) -> str:
     return unit_text(profile, part, language)
 
 
-def _number(label: str, said: str, unit: str, part: FeatureName, language: str) -> str:
-    spaced = f"{said} {unit}" if unit else said
+def _window(part: FeatureName, language: str) -> str:
     if part.months is None or part.statistic not in TOLD:
-        return f"{label} {spaced}" if language == "zh" else f"{label}: {spaced}"
+        return ""
     each = part.statistic == "mean"
     if language == "zh":
-        return f"{label} {spaced}（近 {part.months} 个月{'月均' if each else ''}）"
+        return f"（近 {part.months} 个月{'月均' if each else ''}）"
     last = "last month" if part.months == 1 else f"last {part.months} months"
-    return f"{label}: {spaced} ({'monthly mean, ' if each else ''}{last})"
+    return f" ({'monthly mean, ' if each else ''}{last})"
 
 
 def _context_words(said: Sequence[str], known: Sequence[bool], language: str) -> list[str]:

@@ -84,11 +84,11 @@ class Forest:
         rows = np.ascontiguousarray(values, dtype=np.float64)
         found = np.zeros((len(rows), self.features + 1))
         workers = (threads or os.cpu_count() or 1) if len(rows) > FEW_ROWS else 1
-        cuts = np.linspace(0, len(rows), workers + 1).astype(int)
-        parts = [slice(first, last) for first, last in itertools.pairwise(cuts.tolist())]
         if workers == 1:
             self._fill(rows, found)
         else:
+            cuts = np.linspace(0, len(rows), workers + 1).astype(int)
+            parts = [slice(first, last) for first, last in itertools.pairwise(cuts.tolist())]
             with ThreadPoolExecutor(workers) as pool:
                 list(pool.map(lambda part: self._fill(rows[part], found[part]), parts))
         found[:, -1] = self.base

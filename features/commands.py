@@ -26,7 +26,7 @@ from features.simulation import write_export
 
 AS_OF = click.option("--as-of", required=True, metavar="YYYY-MM", help="The month whose last day is the as-of.")
 FROM = click.option("--from", "since", metavar="YYYY-MM", help="The first as-of, for every month up to --as-of.")
-OUT = click.option("--out", required=True, type=OutFile(), help="The Parquet file to write.")
+OUT = click.option("--out", required=True, type=OutFile(".parquet"), help="The Parquet file to write.")
 
 
 @click.option("--officers", type=click.IntRange(min=1), required=True, help="Officers on the roster, leavers included.")

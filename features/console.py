@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import sys
+import tempfile
 import time
 import traceback
 import uuid
@@ -68,15 +69,26 @@ class Console:
         self.say(f"{label}: {step.told} [{step.seconds:.1f} s]" if step.told else f"{label} [{step.seconds:.1f} s]")
 
 
-class OutFile(click.Path):
-    """A file to write: a folder to put it into can be found or made, which is said before the work and not after it."""
+TABLES = frozenset({".csv", ".tsv", ".xlsx", ".xls", ".json", ".parquet"})
+"""Endings that say what kind of table a file holds."""
 
-    def __init__(self) -> None:
+
+class OutFile(click.Path):
+    """A file to write: a folder to put it into can be found or made, which is said before the work and not after it.
+
+    ``written`` are the endings of what the command writes: that of another kind of table is wrong usage.
+    """
+
+    def __init__(self, *written: str) -> None:
         super().__init__(path_type=Path, dir_okay=False)
+        self.written = written
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path; wrong usage where nothing can be written there."""
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if self.written and path.suffix.lower() in TABLES.difference(self.written):
+            named = " or ".join(path.with_suffix(ending).name for ending in self.written)
+            self.fail(f"'{path}' says another kind of file than is written. Choose {named}.", param, ctx)
         there = next(folder for folder in path.absolute().parents if folder.exists())
         if not there.is_dir() or not os.access(there, os.W_OK):
             what = "nothing may be written there" if there.is_dir() else "it is a file, not a folder"
@@ -129,6 +141,10 @@ def _guarded(
     console: Console, function: Callable[..., dict[str, Any]], arguments: dict[str, Any], *, looks: bool
 ) -> dict[str, Any]:
     try:
+        if console.home.exists() and not console.home.is_dir():
+            raise Refusal(
+                f"{console.home} is a file, not a folder.", hint="Give a folder with --home (or JINGXING_HOME)."
+            )
         if looks:
             check_home(console.home)
         return function(console, **arguments)
@@ -150,20 +166,24 @@ def _guarded(
         sys.exit(130)
     except Exception:  # noqa: BLE001 - the last door: ours, never a traceback to the user
         reference = uuid.uuid4().hex[:8]
-        _keep_trace(console.home, reference)
-        click.echo(
-            f"Something of ours failed (reference {reference}); the trace is in {console.home}/var/errors.log.",
-            err=True,
-        )
+        log = _keep_trace(console.home, reference)
+        click.echo(f"Something of ours failed (reference {reference}); the trace is in {log}.", err=True)
         sys.exit(OURS)
 
 
-def _keep_trace(home: Path, reference: str) -> None:
-    folder = home / "var"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "errors.log").open("a", encoding="utf-8") as log:
-        # frames only: an exception's message may hold a person's values
-        kind = sys.exc_info()[0]
-        frames = "".join(traceback.format_tb(sys.exc_info()[2]))
-        log.write(f"{reference} {kind.__name__ if kind else ''}\n{frames}\n")
+def _keep_trace(home: Path, reference: str) -> Path:
+    """Write frames only, since an exception's message may hold a person's values; return where: beside the home's."""
+    kind, _, trace = sys.exc_info()
+    told = f"{reference} {kind.__name__ if kind else ''}\n{''.join(traceback.format_tb(trace))}\n"
+    kept = home / "var" / "errors.log"
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with kept.open("a", encoding="utf-8") as log:
+            log.write(told)
+    except OSError:  # what failed may be the home's disk
+        handle, name = tempfile.mkstemp(prefix="jingxing-", suffix=".log")
+        kept = Path(name)
+        with os.fdopen(handle, "w", encoding="utf-8") as log:
+            log.write(told)
     logging.getLogger(__name__).debug("trace kept under %s", reference)
+    return kept

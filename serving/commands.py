@@ -32,7 +32,7 @@ DB = click.option(
 @AS_OF
 @DB
 @click.option("--risk", default=None, help="One risk; all that have a champion when not given.")
-@click.option("--out", type=OutFile(), default=None, help="A Parquet file as well.")
+@click.option("--out", type=OutFile(".parquet"), default=None, help="A Parquet file as well.")
 @click.option("--model", "version", default=None, metavar="VERSION|latest", help="Any version, into --out only.")
 @DASK
 def _score(

@@ -91,6 +91,8 @@ def _engine(home: Path, url: str | None) -> Engine:
         address = make_url(url)
         if address.drivername in ("postgres", "postgresql"):
             address = address.set(drivername="postgresql+psycopg")
+        if address.get_backend_name() not in ("sqlite", "postgresql"):
+            raise NoSuchModuleError(f"No store of ours: {address.get_backend_name()}.")
         engine = create_engine(address, pool_pre_ping=True, pool_size=CONNECTIONS, max_overflow=MORE, **settings)
     except (ArgumentError, NoSuchModuleError):
         raise Refusal(

@@ -26,6 +26,8 @@ from serving.months.month import publish_month, run_month
 from serving.months.steps import MonthRun, Scope, effects
 from serving.running import bind
 from serving.running import run as run_service
+from serving.tables import Words
+from serving.words import say
 from training.models.scoring import ScoredCohort
 from training.registry.impact import assessed
 from training.registry.registry import Registry
@@ -69,7 +71,8 @@ def _demo(
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as aside:
         told = aside.submit(tell_effects, home)  # needs no model: told while these are put on file, which one core does
         _register(inside, given, outcomes)
-        told.result()
+        if found := told.result():
+            console.say(f"{say('month_effects', lang)}: {found[lang]}")
     done = newest_month(inside, given, language=lang)
     newest = [each for each in done.cohorts if each.as_of == done.as_of]
     for each in newest:
@@ -139,13 +142,14 @@ def _register(console: Console, given: Histories, outcomes: Mapping[str, Trained
             registry.promote(risk, registered.version, by="jingxing demo", reason=FORCED, force=True)
 
 
-def tell_effects(home: Path) -> None:
-    """Tell what help did by the newest month, and store it: the month's run then finds it there."""
+def tell_effects(home: Path) -> Words | None:
+    """Tell what help did by the newest month, and store it for the month's run to find; None where it can't."""
     given = load_histories(home)
     newest = int(month_of_day(given.last_recorded))
     run = MonthRun(given, (), newest, home=home, engine=open_database(home), actor=WE, scope=SCOPE)
     with suppress(Refusal):  # the month's run asks again and says why there is none
-        effects(run, lambda _: None)
+        return effects(run, lambda _: None)
+    return None
 
 
 def newest_month(console: Console, given: Histories, *, language: str) -> MonthRun:

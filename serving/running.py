@@ -1,6 +1,7 @@
 """The command serve: where it may listen, its first accounts, and the server that ends gracefully."""
 
 import gc
+import ipaddress
 import socket
 import ssl
 from pathlib import Path
@@ -62,6 +63,8 @@ def check_listening(where: Listening, settings: Settings) -> None:
         raise WrongUsage("TLS needs both --cert and --key.")
     if where.cert and where.proxies:
         raise WrongUsage("Either --cert and --key, or --behind-proxy: one of them ends TLS.")
+    for proxy in where.proxies:
+        _check_proxy(proxy)
     if where.host not in LOOPBACK and not (where.cert or where.proxies):
         raise Refusal(
             f"The service can't be opened to {where.host or 'all addresses'} without TLS: it shows personal data.",
@@ -144,11 +147,24 @@ def tell_first(console: Console, home: Path, engine: Engine) -> list[First]:
     return made
 
 
+def _check_proxy(proxy: str) -> None:
+    try:
+        ipaddress.ip_network(proxy)
+    except ValueError:
+        raise WrongUsage(
+            f"--behind-proxy: '{proxy}' is no address.",
+            hint="Give the proxy's IP address, or its network: 10.0.0.0/24.",
+        ) from None
+
+
 def _check_certificate(cert: Path, key: Path) -> None:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key)
     except (ssl.SSLError, OSError) as error:
-        raise Refusal(f"The certificate {cert} and its key can't be used.", [type(error).__name__]) from None
+        raise Refusal(
+            f"The certificate {cert} and the key {key} can't be used together ({type(error).__name__}).",
+            hint="Both are PEM: --cert the chain, the server's own first, --key the private key that belongs to it.",
+        ) from None
 
 
 def _provider(given: dict[str, Any]) -> Provider | None:

@@ -156,7 +156,7 @@ def _on_day(console: Console, registry: Registry, *, risk: str | None, day: str)
     "--every", type=click.IntRange(1, 60), default=EVERY_MONTHS, show_default=True, help="Months a model serves."
 )
 @click.option("--version", default=None, help="A registered version instead of models trained as they would have been.")
-@click.option("--out", type=OutFile(), default=None, help="The months, CSV or Parquet.")
+@click.option("--out", type=OutFile(".csv", ".parquet"), default=None, help="The months, CSV or Parquet.")
 def _backtest(
     console: Console, *, risk: str, first: str, last: str, every: int, version: str | None, out: Path | None
 ) -> dict[str, Any]:

@@ -139,7 +139,7 @@ def _with_ids(home: Path, table: pd.DataFrame) -> list[dict[str, Any]]:
 
 @click.option("--on", "day", required=True, metavar="YYYY-MM-DD", help="Balances at the end of this day.")
 @click.option("--officer", default=None, metavar="ID", help="One officer's entries up to that day.")
-@click.option("--out", type=OutFile(), default=None, help="A CSV file of the balances.")
+@click.option("--out", type=OutFile(".csv"), default=None, help="A CSV file of the balances.")
 def _points(console: Console, *, day: str, officer: str | None, out: Path | None) -> dict[str, Any]:
     """Say the points balances at any past date, and the entries behind one of them."""
     date = _day(day)

@@ -86,7 +86,10 @@ def read_archive(file: Path, into: Path, advance: Advance) -> Manifest:
                 else:
                     found[info.name] = _unpack(content, into, info.name, advance)
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise Refusal(f"{file.name} can't be read as a backup ({type(error).__name__}).") from None
+        raise Refusal(
+            f"{file} can't be read as a backup ({type(error).__name__}).",
+            hint="Give the file that jingxing backup wrote, whole.",
+        ) from None
     if told is None:
         raise Refusal(f"{file.name} is no whole backup: it has no manifest.", hint="Was it cut short when copied?")
     differing = {name for name, one in told.files.items() if found.get(name) != one["sha256"]}

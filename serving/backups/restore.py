@@ -49,8 +49,10 @@ def restore(home: Path, url: str | None, file: Path, *, replace: bool, advance: 
     if (staging / READY).exists():
         return _switch(home)
     shutil.rmtree(staging, ignore_errors=True)
+    fresh = not home.exists()
     if not file.is_file():
-        raise Refusal(f"There is no file {file}.")
+        what = f"{file} is a folder" if file.is_dir() else f"There is no file {file}"
+        raise Refusal(f"{what}.", hint="Give the file that jingxing backup wrote.")
     _refuse_full(home, url, replace)
     (staging / NEW).mkdir(parents=True)
     try:
@@ -58,7 +60,7 @@ def restore(home: Path, url: str | None, file: Path, *, replace: bool, advance: 
         _check(staging / NEW / DATABASE, told)
         _place(home, url, staging / NEW, told)
     except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
+        shutil.rmtree(home if fresh else staging, ignore_errors=True)
         raise
     name = f"before-restore-{dt.datetime.now(dt.UTC):%Y%m%d%H%M%S}"
     _write_mark(staging / READY, {"before": name, "manifest": told.as_json()})

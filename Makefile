@@ -11,7 +11,7 @@ export DO_NOT_TRACK := true
 
 # The environment: made once, remade when the pinned requirements change.
 $(VENV)/ready: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit("Jingxing needs Python 3.11 or newer; set PYTHON=/path/to/python3.11" if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] < (3, 15) else "Jingxing needs Python 3.11 to 3.14; set PYTHON=/path/to/python3.11")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the pinned packages into $(VENV) (only when requirements.lock changes)"
 	@grep -A 60 '^uv==' requirements.lock | sed '/^ *#/d' | awk 'NR == 1 || /--hash/ {print} NR > 1 && !/--hash/ {exit}' > $(VENV)/uv.lock
@@ -50,4 +50,4 @@ screenshots: $(VENV)/ready
 	@$(BIN)/python -m tests.screenshots $(ARGS)
 
 clean:
-	rm -rf .venv .venv-* var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-* var/bench var/demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -202,7 +202,9 @@ def an_officer(session: Session, shot: Shot) -> str | None:
     if shot.role is Role.HR:
         head = session.scalar(select(AssessmentHead.id).order_by(AssessmentHead.as_of.desc()).limit(1))
         people = session.scalars(select(AssessedPerson).where(AssessedPerson.assessment_id == head))
-        return next((each.officer_id for each in people if each.tables.get("letters")), None)
+        return next(
+            (each.officer_id for each in people if any(row["agreed"] for row in each.tables.get("letters", ()))), None
+        )
     first = session.scalar(_newest(Score.officer_id))
     return first and _as_known(session, shot.role, first)
 

@@ -203,6 +203,23 @@ def test_a_person_declines_what_is_offered_to_them_and_nobody_elses(force):
         assert officer.post(f"/my-record/offers/{mine.id}", data={**sent, "csrf": officer.headers["x-csrf-token"]}).status_code == 303  # noqa: E501 # fmt: skip
 
 
+def test_a_person_does_not_note_that_the_own_offer_was_done(force):
+    app = create_app(force.home, force.engine)
+    with transaction(force.engine, writes=False) as reading:
+        mine = reading.scalars(select(Offer).where(Offer.status == "proposed").order_by(Offer.id.desc())).first()
+    with signed_in_client(app, force.engine, "officer", officer_id=mine.officer_id) as officer:
+        with transaction(force.engine) as session:
+            session.get_one(Offer, mine.id).officer_id = whose(session)
+        sent = {"csrf": officer.headers["x-csrf-token"], "version": mine.version, "step": "done"}
+        assert officer.post(f"/my-record/offers/{mine.id}", data=sent).status_code == 403
+        by_call = officer.post(f"/api/v1/offers/{mine.id}/decision", json={"version": mine.version, "step": "done"})
+        assert by_call.status_code == 403
+    with transaction(force.engine) as session:
+        kept = session.get_one(Offer, mine.id)
+        assert (kept.status, kept.done_on) == ("proposed", None)
+        kept.officer_id = mine.officer_id
+
+
 def test_an_offer_that_was_accepted_says_so_on_the_own_record(force):
     app = create_app(force.home, force.engine)
     with transaction(force.engine, writes=False) as reading:

@@ -17,6 +17,7 @@ from serving.database import transaction
 from serving.persons.seen import OF_PLACE, OTHERS, told_reasons
 from serving.scored.queries import person_risks
 from serving.tables import Batch, Facts
+from serving.words import say
 from tests.serving_fixtures import signed_in_client
 from tests.test_withheld import earlier, gone, home  # noqa: F401 - fixtures
 
@@ -189,3 +190,19 @@ def test_health_that_is_withheld_is_not_summed_twice(home, earlier):  # noqa: F8
     told = next(risk for risk in risks if risk["risk"] == "burnout")
     assert told["withheld"] is not None
     assert told["base_value"] + sum(told["contributions"].values()) + told["withheld"] == pytest.approx(told["margin"])
+
+
+def test_who_may_not_know_of_help_is_not_told_that_there_is_none(asked):
+    client, _ = asked
+    listed = client.get("/lists/burnout?lang=en", headers=HTML).text
+    assert say("col_offer", "en") not in listed
+    assert say("no_offer", "en") not in listed
+    who = entries_of(client, "burnout")[0]["officer_id"]
+    person = client.get(f"/officers/{who}?lang=en", headers=HTML).text
+    assert say("offers_none", "en") not in person
+    assert say("words_title", "en") not in person
+
+
+def test_who_may_is(as_role):
+    listed = as_role("wellness").get("/lists/burnout?lang=en", headers=HTML).text
+    assert say("col_offer", "en") in listed

@@ -25,12 +25,13 @@ JUNE = parse_month("2024-06")
 CHEN = Actor("chen", "wellness")
 
 
-def listed(store, month, *, people, capacity=None, risk="burnout"):
+def listed(store, month, *, people, capacity=None, risk="burnout", purpose="wellness", actions=None):
     scored = [ScoredPerson(name, "patrol", "U1", 0.5, 0.4, 0.6, rank, [0.1], []) for rank, name in enumerate(people, 1)]
     made = ScoredList(
         risk=risk, as_of=month, model_version="1", capacity=capacity or len(people), horizon_months=6,
-        purpose="wellness", recorded_until=month_end(month), profile_digest="0" * 64, base_value=-2.0,
+        purpose=purpose, recorded_until=month_end(month), profile_digest="0" * 64, base_value=-2.0,
         groups=["night"], labels={"risk": {"zh": "x", "en": "x"}, "posts": {}, "measures": {}}, people=scored,
+        profile={"actions": actions} if actions else {},
     )  # fmt: skip
     with transaction(store) as session:
         return raise_flags(session, store_list(session, made), expires_months=3)
@@ -74,6 +75,23 @@ def test_a_flag_is_renewed_by_a_later_list_and_expires_without_one(store):
         newest = flag_of(session, "burnout", "b")
         assert newest is not None
         assert (newest.status, newest.raised_on) == ("open", month_end(JUNE + 4))
+
+
+RULES = {"talk": {"rest": {"discreet": True}}, "leave": {"rest": {"discreet": False}}}
+
+
+def test_what_is_discreet_is_not_named_on_a_flag_that_others_read(store):
+    listed(store, JUNE, people="a", purpose="development", actions=RULES)
+    with pytest.raises(Problem) as problem:
+        decided(store, verdict(flags(store)["a"], action="talk"))
+    assert (problem.value.kind, problem.value.field) == (Kind.INVALID, "action")
+    assert flags(store)["a"].status == "open"
+    assert decided(store, verdict(flags(store)["a"], action="leave")).action == "leave"
+
+
+def test_on_a_flag_of_wellness_it_is(store):
+    listed(store, JUNE, people="a", purpose="wellness", actions=RULES)
+    assert decided(store, verdict(flags(store)["a"], action="talk")).action == "talk"
 
 
 def test_the_second_of_two_reviewers_is_told_and_nothing_is_lost(store):

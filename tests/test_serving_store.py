@@ -129,13 +129,24 @@ def test_an_offer_has_the_expected_change_of_its_purpose_where_effects_were_told
         store_list(session, _list())
         session.add(ExpectedBenefit(**told, officer_id="a", benefit=0.04, estimable=True))
         session.add(ExpectedBenefit(**told, officer_id="b", benefit=None, estimable=False))
+        session.add(ExpectedBenefit(**told, officer_id="c", benefit=0.9, estimable=True))
         development = replace(offer, purpose="development")
-        store_recommendations(session, JUNE, [offer, replace(offer, officer_id="b"), replace(development, action="x")])
+        several = [
+            offer,
+            replace(offer, officer_id="b"),
+            replace(offer, officer_id="c"),
+            replace(development, action="x"),
+        ]
+        store_recommendations(session, JUNE, several)
         store_recommendations(session, JUNE + 1, [development])
     with transaction(store) as session:
-        found = offers_of(session, WHOLE, month_end(JUNE), ["a", "b"])
+        found = offers_of(session, WHOLE, month_end(JUNE), ["a", "b", "c"])
         assert [row.benefit for row in found["a"]] == [-0.04, None]
         assert found["b"][0].benefit is None
+        batch = queries.batch_of(session, WHOLE, "burnout")
+        own = session.get_one(Score, (batch.id, "c")).probability
+        assert own < 0.9
+        assert found["c"][0].benefit == -own  # no more than there is can be spared
         assert offers_of(session, WHOLE, month_end(JUNE + 1), ["a"])["a"][0].benefit is None
 
 

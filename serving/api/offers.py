@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from features.histories.store import stored_profile
 from serving.access.caller import Caller, TheCaller, looked, needs
 from serving.access.repeated import Once
-from serving.access.roles import Permission
+from serving.access.roles import Permission, Role
 from serving.answers.problems import Kind, Problem, problem_answers
 from serving.api.answers import Answer
 from serving.mentoring.tables import Offer
@@ -147,6 +147,8 @@ def decided(writing: Session, caller: Caller, step: Decided) -> Offer:
     row = life.offer_seen(writing, caller.sight, step.offer_id)
     if not life.may_decide(caller.sight, row):
         raise Problem(Kind.FORBIDDEN, f"This is for: {row.owner}, {row.decides}, or the person. 您的角色无权决定此项。")
+    if caller.sight.role is Role.OFFICER and step.step is Step.DONE:
+        raise Problem(Kind.FORBIDDEN, f"That it was done is noted by: {row.owner}. 是否完成由安排人登记。")
     return life.decide(writing, caller.actor, step)
 
 

@@ -16,6 +16,7 @@ from serving.decisions.tables import Feedback, Flag, Review
 from serving.tables import Batch, ProfileRow
 
 SHORTEST_REASON = 4
+WELLNESS = "wellness"
 AGREEING_OVER = 100
 AGREEING_BELOW = 0.01
 
@@ -56,14 +57,19 @@ def decide(session: Session, actor: Actor, verdict: Verdict) -> Review:
     """Write a decision and its audit row, and return it.
 
     Raises a Problem: nobody's flag, a flag that ended, a dismissal without reason, an action that the list's profile
-    has not, or somebody decided since the version that the reviewer had seen; then the present state is told and
-    nothing is changed.
+    has not or that would tell of health whoever may know of the flag, or somebody decided since the version that the
+    reviewer had seen; then the present state is told and nothing is changed.
     """
     reason = verdict.reason.strip()
     if verdict.decision is Decision.DISMISS and len(reason) < SHORTEST_REASON:
         raise Problem(Kind.INVALID, "Say why it is dismissed, in a few words. 不予处理须写明理由。", field="reason")
     if verdict.action and verdict.action not in _actions(session, verdict):
-        raise Problem(Kind.INVALID, "action: none of the profile's actions. 没有这一措施。", field="action")
+        raise Problem(
+            Kind.INVALID,
+            "action: none that may be named on this flag; what is told to nobody but the person and the wellness team "
+            "is arranged without it. 此提示上不能写明这一措施；只限本人与健康护航团队知悉的安排不写在这里。",
+            field="action",
+        )
     statement = (
         update(Flag)
         .where(Flag.id == verdict.flag_id, Flag.version == verdict.version, Flag.status != "expired")
@@ -128,15 +134,25 @@ def agreeing(session: Session) -> list[Agreeing]:
 
 
 def _actions(session: Session, verdict: Verdict) -> Collection[str]:
-    """The keys of the actions in the profile that the flag's list was made with; none where it was not kept."""
+    """The actions that may be named: of the profile that the flag's list was made with; none where it was not kept.
+
+    What is discreet is told on a flag of wellness only: others are read by roles that may not know of health.
+    """
     statement = (
-        select(ProfileRow.content)
+        select(ProfileRow.content, Flag.purpose)
         .join(Batch, Batch.profile_digest == ProfileRow.digest)
         .join(Flag, Flag.risk == Batch.risk)
         .where(Flag.id == verdict.flag_id, Batch.as_of == verdict.as_of)
     )
-    profile: dict[str, Any] | None = session.scalar(statement)
-    return profile["actions"] if profile else ()
+    found = session.execute(statement).first()
+    if found is None:
+        return ()
+    profile, purpose = found
+    return {key for key, action in profile["actions"].items() if purpose == WELLNESS or not _discreet(action)}
+
+
+def _discreet(action: dict[str, Any]) -> bool:
+    return bool(action.get("rest", {}).get("discreet", False))
 
 
 def _missed(session: Session, verdict: Verdict) -> Problem:

@@ -1,6 +1,7 @@
 """The list of a risk, and the files that pages need."""
 
 import datetime as dt
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from features.statistics import FEWEST
 from serving.access.caller import MaybeCaller, TheCaller, needs
-from serving.access.roles import Permission
+from serving.access.roles import Field, Permission
 from serving.access.sight import Sight
 from serving.answers.problems import Kind, Problem
 from serving.decisions.publishing import published_of
@@ -131,6 +132,7 @@ def _told(
         "changed": changes(session, sight, batch) if first else None,
         "published": published_of(session, batch.risk, batch.as_of),
         "decided": progress(session, sight, batch),
+        "offers_told": Field.OFFERS in sight.fields(batch.purpose),
         "helped": asking(session, sight),
         **_splits(batch, shown),
         **_summary(session, sight, batch, shown),
@@ -175,7 +177,11 @@ def _summary(database: Session, sight: Sight, batch: Batch, shown: Sequence[quer
 def _splits(batch: Batch, shown: Sequence[queries.Entry]) -> dict[str, Any]:
     """Each person's split into post, unit and person, on a common scale."""
     splits = {entry.score.officer_id: units.parts_of(entry.score, batch.base_value) for entry in shown}
-    return {"splits": splits, "split_scale": max((each.reach for each in splits.values() if each), default=0.0)}
+    return {
+        "splits": splits,
+        "split_scale": max((each.reach for each in splits.values() if each), default=0.0),
+        "split_start": 1 / (1 + math.exp(-batch.base_value)) if any(splits.values()) else None,
+    }
 
 
 def _line(shown: Sequence[queries.Entry], capacity: int) -> int | None:

@@ -68,6 +68,7 @@ def my_record(
         code=key_of,
         own=own,
         held=held,
+        recorded={row.measure for row in held.by_measure()},
         name=lambda key: held.profile.label(key, language),
         unit_of=_unit_of(held.profile, language),
         basis=basis,

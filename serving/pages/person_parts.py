@@ -85,7 +85,8 @@ def parts(
         "reviewed": {
             each.batch.risk: _reviewed(database, sight, each, number=number, happened=happened) for each in found
         },
-        "words": _words(sight, found, offers, profile),
+        "offers_told": (told := any(Field.OFFERS in sight.fields(purpose) for purpose in sight.purposes)),
+        "words": _words(sight, found, offers, profile) if told else None,
         "action_names": {key: action["label"] for key, action in (profile or {}).get("actions", {}).items()},
         "signed": signed,
         "falls": {

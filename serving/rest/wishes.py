@@ -218,9 +218,12 @@ def _none(size: int) -> _Told:
 
 
 def _benefit(now: Standing, kind: KindOfRest, risk: Floats, known: Mapping[str, Benefit]) -> _Told:
-    """The estimate where there is one; else risk times the assumed share, without an interval."""
+    """The estimate where there is one; else risk times the assumed share, without an interval.
+
+    No more than the own risk can be spared: the estimate and its interval end there.
+    """
     columns = {
-        name: _spread(now.officer_id, {officer: getattr(one, name) for officer, one in known.items()})
+        name: np.minimum(_spread(now.officer_id, {officer: getattr(one, name) for officer, one in known.items()}), risk)
         for name in ("benefit", "low", "high")
     }
     estimated = ~np.isnan(columns["benefit"]) & ~np.isnan(risk)

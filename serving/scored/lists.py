@@ -214,13 +214,19 @@ def insert_recommendations(session: Session, day: dt.date, offers: Iterable[Reco
 
 
 def _expected(session: Session, day: dt.date, actions: Set[str]) -> dict[tuple[str, str, str], float]:
-    """(action, purpose, officer) -> the expected change of the probability, where effects were told and estimable."""
+    """(action, purpose, officer) -> the expected change of the probability, where effects were told and estimable.
+
+    No more than the person's own risk can be spared.
+    """
     found: dict[tuple[str, str, str], float] = {}
+    scores = select(Batch.risk, Score.officer_id, Score.probability).join(Score, Score.batch_id == Batch.id)
+    at = {(risk, officer): own for risk, officer, own in session.execute(scores.where(Batch.as_of == day))}
     for risk, purpose in session.execute(select(Batch.risk, Batch.purpose).distinct().order_by(Batch.risk)):
         for action in actions:
             for officer, told in benefits(session, day, action, risk=risk).items():
                 if told.benefit is not None:
-                    found.setdefault((action, purpose, officer), -told.benefit)
+                    change = -min(told.benefit, at.get((risk, officer), 1.0))
+                    found.setdefault((action, purpose, officer), change)
     return found
 
 

@@ -112,9 +112,45 @@ OUT = {
 @pytest.mark.parametrize("command", OUT)
 def test_a_file_that_can_not_be_written_is_told_before_the_work(made_home, tmp_path, command):
     (tmp_path / "a.file").write_text("in the way")
-    done = run(made_home, command, *OUT[command], "--out", str(tmp_path / "a.file" / "out.parquet"))
+    ending = "csv" if command == "points" else "parquet"
+    done = run(made_home, command, *OUT[command], "--out", str(tmp_path / "a.file" / f"out.{ending}"))
     assert done.exit_code == 2, done.output
     assert "it is a file, not a folder" in done.stderr
+
+
+@pytest.mark.parametrize(("command", "other"), [("features", "csv"), ("points", "parquet"), ("labels", "xlsx")])
+def test_a_file_of_another_kind_than_is_written_is_told_before_the_work(made_home, tmp_path, command, other):
+    done = run(made_home, command, *OUT[command], "--out", str(tmp_path / f"out.{other}"))
+    assert done.exit_code == 2, done.output
+    assert f"Choose out.{'csv' if command == 'points' else 'parquet'}" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["ingest", "serve", "models", "restore"])
+def test_a_home_that_is_a_file_is_refused(tmp_path, command):
+    home = tmp_path / "home"
+    home.write_text("in the way")
+    words = {"ingest": [str(tmp_path)], "serve": ["--port", "0"], "restore": [str(home)]}.get(command, [])
+    done = run(home, command, *words)
+    assert done.exit_code == 1, done.output
+    assert "is a file, not a folder" in done.stderr
+    assert home.read_text() == "in the way"
+
+
+def test_what_fails_in_a_home_that_takes_no_file_still_says_where_its_trace_is(tmp_path):
+    (tmp_path / "var").write_text("in the way")
+    done = run(tmp_path, "serve", "--port", "0")
+    assert done.exit_code == 3, done.output
+    told = Path(done.stderr.rsplit("the trace is in ", 1)[1].strip().rstrip("."))
+    assert "Error" in told.read_text()
+    told.unlink()
+
+
+@pytest.mark.parametrize("url", ["mysql://x", "oracle://x/y", "nothing://x"])
+def test_an_address_of_another_store_is_refused(made_home, url):
+    done = run(made_home, "user", "list", "--db", url)
+    assert done.exit_code == 1, done.output
+    assert "postgresql://" in done.stderr
 
 
 def test_the_reach_of_the_store_is_that_of_its_histories(made_home, given):

@@ -26,7 +26,7 @@ def cases() -> Iterator[Case]:
     np.testing.assert_allclose(trees.contributions(rows[:50]), theirs, atol=1e-9)
     one, batch = rows[:1], rows[:BATCH]
     explain = shap.TreeExplainer(model)
-    yield "one row", "pred_contrib", 3.0, {
+    yield "one row, 50 times", "pred_contrib", 3.0, {
         "ours": lambda: [trees.contributions(one) for _ in range(50)],
         "theirs": lambda: [model.predict(one, pred_contrib=True, num_threads=1) for _ in range(50)],
     }  # fmt: skip

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy
-from scipy.special import expit, logit
+from scipy.special import expit, logit, ndtri
 
 Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int32]
@@ -21,7 +20,7 @@ MEANING = (
     "use); it does not cover what no model can know of one person."
 )
 TAIL = 0.05
-AT_TAIL = float(scipy.stats.norm.isf(TAIL))
+AT_TAIL = -float(ndtri(TAIL))
 """In standard deviations."""
 DRAWS = 200
 BINS = 24

@@ -200,11 +200,11 @@ def signed_in(engine: Engine, role: Role) -> str:
 def an_officer(session: Session, shot: Shot) -> str | None:
     """Return somebody who has what the page shows: honours where it is of the assessment, else a place on the list."""
     if shot.role is Role.HR:
-        head = session.scalar(select(AssessmentHead.id).order_by(AssessmentHead.as_of.desc()).limit(1))
-        people = session.scalars(select(AssessedPerson).where(AssessedPerson.assessment_id == head))
-        return next(
-            (each.officer_id for each in people if any(row["agreed"] for row in each.tables.get("letters", ()))), None
-        )
+        head = session.scalars(select(AssessmentHead).order_by(AssessmentHead.as_of.desc()).limit(1)).one()
+        place = head.columns["letters"].index("agreed")
+        people = session.scalars(select(AssessedPerson).where(AssessedPerson.assessment_id == head.id))
+        agreed = (each for each in people if any(row[place] for row in each.tables.get("letters", ())))
+        return next((each.officer_id for each in agreed), None)
     first = session.scalar(_newest(Score.officer_id))
     return first and _as_known(session, shot.role, first)
 

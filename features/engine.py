@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from functools import lru_cache, partial
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ from features.histories.tables import Floats, Histories, Ints
 from features.months import last_day, timestamps
 from features.others import FIRST
 from features.profile import Profile
+from features.same import Same
 from features.statistics import STATISTICS, moments, slope
 from features.tiles.beside import Beside, Groups, Units, post_moments, unit_sums, write_beside
 from features.tiles.days import DAY_WINDOW, RATE_WINDOWS
@@ -139,19 +140,6 @@ def feature_rows(
         making.beside_others(threads)
     making.index()
     return making.rows(tuple(wanted.position))
-
-
-@dataclass(frozen=True, eq=False)
-class Same(Generic[Part]):
-    """A thing as a key that is equal to no other, be it alike in all."""
-
-    value: Part
-
-    def __hash__(self) -> int:
-        return id(self.value)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Same) and self.value is other.value
 
 
 @lru_cache(maxsize=32)

@@ -3,6 +3,7 @@
 import datetime as dt
 import re
 import shutil
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pandas as pd
@@ -204,12 +205,7 @@ def test_a_person_declines_what_is_offered_to_them_and_nobody_elses(force):
 
 
 def test_a_person_does_not_note_that_the_own_offer_was_done(force):
-    app = create_app(force.home, force.engine)
-    with transaction(force.engine, writes=False) as reading:
-        mine = reading.scalars(select(Offer).where(Offer.status == "proposed").order_by(Offer.id.desc())).first()
-    with signed_in_client(app, force.engine, "officer", officer_id=mine.officer_id) as officer:
-        with transaction(force.engine) as session:
-            session.get_one(Offer, mine.id).officer_id = whose(session)
+    with own_offer(force) as (officer, mine):
         sent = {"csrf": officer.headers["x-csrf-token"], "version": mine.version, "step": "done"}
         assert officer.post(f"/my-record/offers/{mine.id}", data=sent).status_code == 403
         by_call = officer.post(f"/api/v1/offers/{mine.id}/decision", json={"version": mine.version, "step": "done"})
@@ -221,12 +217,7 @@ def test_a_person_does_not_note_that_the_own_offer_was_done(force):
 
 
 def test_an_offer_that_was_accepted_says_so_on_the_own_record(force):
-    app = create_app(force.home, force.engine)
-    with transaction(force.engine, writes=False) as reading:
-        mine = reading.scalars(select(Offer).where(Offer.status == "proposed").order_by(Offer.id.desc())).first()
-    with signed_in_client(app, force.engine, "officer", officer_id=mine.officer_id) as officer:
-        with transaction(force.engine) as session:
-            session.get_one(Offer, mine.id).officer_id = whose(session)
+    with own_offer(force) as (officer, mine):
         sent = {"csrf": officer.headers["x-csrf-token"], "version": mine.version, "step": "accept"}
         answer = officer.post(f"/my-record/offers/{mine.id}", data=sent)
         page = officer.get(answer.headers["location"].partition("#")[0] + "&lang=en").text
@@ -245,6 +236,18 @@ def test_the_page_shows_the_offers_of_a_unit(force):
     assert set(shown) == {one}
     assert len(set(re.findall(r'<span class="small">([^<]*?) · [^<]*</span></p>', whole))) > 1
     assert f"<option selected>{one}</option>" in chosen
+
+
+@contextmanager
+def own_offer(force):
+    """An officer's client, and an offer that is made theirs and is open."""
+    with transaction(force.engine, writes=False) as reading:
+        mine = reading.scalars(select(Offer).where(Offer.status == "proposed").order_by(Offer.id.desc())).first()
+    app = create_app(force.home, force.engine)
+    with signed_in_client(app, force.engine, "officer", officer_id=mine.officer_id) as officer:
+        with transaction(force.engine) as session:
+            session.get_one(Offer, mine.id).officer_id = whose(session)
+        yield officer, mine
 
 
 def whose(session):

@@ -146,6 +146,17 @@ def test_what_fails_in_a_home_that_takes_no_file_still_says_where_its_trace_is(t
     told.unlink()
 
 
+@pytest.mark.parametrize("what", ["folder", "junk"])
+def test_what_is_no_backup_is_refused_with_what_to_give_and_leaves_no_home(tmp_path, what):
+    file = tmp_path / what
+    file.mkdir() if what == "folder" else file.write_text("no archive")
+    done = run(tmp_path / "home", "restore", str(file))
+    assert done.exit_code == 1, done.output
+    assert str(file) in done.stderr
+    assert "jingxing backup wrote" in done.stderr
+    assert not (tmp_path / "home").exists()
+
+
 @pytest.mark.parametrize("url", ["mysql://x", "oracle://x/y", "nothing://x"])
 def test_an_address_of_another_store_is_refused(made_home, url):
     done = run(made_home, "user", "list", "--db", url)

@@ -41,9 +41,9 @@ def _user(console: Console, *, action: str, name: str | None, db: str | None, **
 
     A first password and a token are printed once and kept as hashes only.
     """
-    if action == "list" and name:
-        raise WrongUsage("jingxing user list takes no name: it lists all accounts.")
     if action == "list":
+        if name:
+            raise WrongUsage("jingxing user list takes no name: it lists all accounts.")
         check_home(console.home)
         return _listed(console, open_database(console.home, db))
     if not name:

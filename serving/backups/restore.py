@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,10 @@ def restore(home: Path, url: str | None, file: Path, *, replace: bool, advance: 
         _check(staging / NEW / DATABASE, told)
         _place(home, url, staging / NEW, told)
     except BaseException:
-        shutil.rmtree(home if fresh else staging, ignore_errors=True)
+        shutil.rmtree(staging, ignore_errors=True)
+        if fresh:
+            with suppress(OSError):  # somebody put something there meanwhile
+                home.rmdir()
         raise
     name = f"before-restore-{dt.datetime.now(dt.UTC):%Y%m%d%H%M%S}"
     _write_mark(staging / READY, {"before": name, "manifest": told.as_json()})

@@ -12,10 +12,10 @@ from serving.answers.problems import Kind, Problem
 from serving.decisions.flags import ALIVE, flag_of
 from serving.decisions.sealed import ANSWERED, ASKED, seal
 from serving.decisions.tables import Flag, HelpRequest
+from serving.scored.lists import WELLNESS
 from serving.tables import Batch
 
 LONGEST = 4000
-WELLNESS = "wellness"
 
 
 class Wanted(StrEnum):

@@ -13,10 +13,10 @@ from serving.access.audit import Actor, record
 from serving.answers.problems import Kind, Problem
 from serving.decisions.sealed import FEEDBACK, REVIEW, seal
 from serving.decisions.tables import Feedback, Flag, Review
+from serving.scored.lists import WELLNESS
 from serving.tables import Batch, ProfileRow
 
 SHORTEST_REASON = 4
-WELLNESS = "wellness"
 AGREEING_OVER = 100
 AGREEING_BELOW = 0.01
 

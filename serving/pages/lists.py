@@ -1,7 +1,6 @@
 """The list of a risk, and the files that pages need."""
 
 import datetime as dt
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,7 +23,7 @@ from serving.pages.frame import Reader, home_of, page
 from serving.scored import queries, units
 from serving.scored.changes import changes
 from serving.scored.kept import unchanged_of
-from serving.scored.told import whose
+from serving.scored.told import average_start, whose
 from serving.sessions import LARGEST_NUMBER, AsOf, Database
 from serving.tables import Batch
 
@@ -180,7 +179,7 @@ def _splits(batch: Batch, shown: Sequence[queries.Entry]) -> dict[str, Any]:
     return {
         "splits": splits,
         "split_scale": max((each.reach for each in splits.values() if each), default=0.0),
-        "split_start": 1 / (1 + math.exp(-batch.base_value)) if any(splits.values()) else None,
+        "split_start": average_start(batch.base_value) if any(splits.values()) else None,
     }
 
 

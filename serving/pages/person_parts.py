@@ -77,6 +77,7 @@ def parts(
     number = number_of(database, sight, facts.officer_id)
     profile = _profile(database, found)
     happened = timeline(home, number, month_of(facts.as_of), sight=sight)
+    offers_told = any(Field.OFFERS in sight.fields(purpose) for purpose in sight.purposes)
     return {
         "happened": happened,
         "told_events": not sight.pseudonymous,
@@ -85,8 +86,8 @@ def parts(
         "reviewed": {
             each.batch.risk: _reviewed(database, sight, each, number=number, happened=happened) for each in found
         },
-        "offers_told": (told := any(Field.OFFERS in sight.fields(purpose) for purpose in sight.purposes)),
-        "words": _words(sight, found, offers, profile) if told else None,
+        "offers_told": offers_told,
+        "words": _words(sight, found, offers, profile) if offers_told else None,
         "action_names": {key: action["label"] for key, action in (profile or {}).get("actions", {}).items()},
         "signed": signed,
         "falls": {

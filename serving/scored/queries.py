@@ -1,7 +1,6 @@
 """What pages and API read from SQL, as values: only what the caller's sight reaches. No model runs here."""
 
 import datetime as dt
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,7 +37,7 @@ from serving.persons.seen import (
 )
 from serving.scored.kept import Kept
 from serving.scored.offered import offers_by_number
-from serving.scored.told import gated, points_per_unit, whose
+from serving.scored.told import average_start, gated, points_per_unit, whose
 from serving.scored.withheld import withheld_sums
 from serving.tables import Batch, Facts, Reasons, RecommendationRow, Score
 
@@ -119,7 +118,7 @@ class PersonRisk:
     @property
     def start(self) -> float:
         """The probability of the average from which the points start."""
-        return 1 / (1 + math.exp(-self.batch.base_value))
+        return average_start(self.batch.base_value)
 
 
 _unit_views: Kept[list[UnitView]] = Kept()

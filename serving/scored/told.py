@@ -11,13 +11,18 @@ def gated(reason: dict[str, Any]) -> bool:
     return bool(reason.get("stable", True))
 
 
+def average_start(base_value: float) -> float:
+    """Return the probability from which everybody's points start: that of a list's base value, in log-odds."""
+    return 1 / (1 + math.exp(-base_value))
+
+
 def points_per_unit(base_value: float, probability: float) -> float:
     """Return by how much probability each log-odds of a contribution stands for, so that all add up.
 
     The way from the average (base value) to the person is shared in proportion to the contributions.
     """
     bounded = min(max(probability, 1e-12), 1 - 1e-12)
-    margin, start = math.log(bounded / (1 - bounded)), 1 / (1 + math.exp(-base_value))
+    margin, start = math.log(bounded / (1 - bounded)), average_start(base_value)
     if abs(margin - base_value) < 1e-9:
         return bounded * (1 - bounded)
     return (probability - start) / (margin - base_value)

@@ -13,7 +13,7 @@ from serving.access.sight import Sight
 from serving.persons.seen import Seen
 from serving.scored import queries
 from serving.scored.lists import PARTS
-from serving.scored.told import points_per_unit
+from serving.scored.told import average_start, points_per_unit
 from serving.tables import Batch, Score, UnitShareRow
 
 MOST_PEOPLE = 1000
@@ -72,7 +72,7 @@ def parts_of(score: Score | Seen, base_value: float) -> Parts | None:
     if score.part_post is None or score.part_unit is None or score.part_person is None:
         return None
     each = points_per_unit(base_value, score.probability)
-    start = 1 / (1 + math.exp(-base_value))
+    start = average_start(base_value)
     return Parts(start, score.part_post * each, score.part_unit * each, score.part_person * each)
 
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from features.engine import Same
 from features.names import FeatureName, feature_sentence, group_label, number_text, parse_name, unit_text
 from features.profile import Profile
+from features.same import Same
 
 TOLD = ("sum", "mean", "rate", "count", "level")
 """The statistics that a reason is told with, for these are numbers that a person knows of themselves."""

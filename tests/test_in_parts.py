@@ -116,6 +116,21 @@ def _apart(mine: FeatureRows, theirs: FeatureRows) -> list[str]:
     return found
 
 
+def test_opening_workers_leaves_dasks_own_settings(tmp_path: Path) -> None:
+    opens = """
+from features.parts.workers import opened
+if __name__ == "__main__":
+    with opened("local:1"):
+        pass
+    import dask
+    print(dask.config.get("distributed.comm.require-encryption"), dask.config.get("distributed.admin"))
+"""
+    (tmp_path / "opens.py").write_text(opens)
+    done = subprocess.run([sys.executable, tmp_path / "opens.py"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("None ")
+    assert "large-graph-warning-threshold': '10MB'" in done.stdout
+
+
 def test_features_of_blocks_are_those_of_the_whole_force(
     workers: Workers, home: Path, question: FeaturesOf, whole: FeatureRows
 ) -> None:

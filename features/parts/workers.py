@@ -71,9 +71,11 @@ def opened(address: str) -> Iterator[Workers]:
     """
     kind, _, number = address.partition(":")
     if kind == "local":
+        # The setting comes after the cluster, which loads Dask's distributed part: put back to what it was
+        # before that, the configuration would be without it.
         with (
-            dask.config.set(LARGE),
             _local(number) as cluster,
+            dask.config.set(LARGE),
             distributed.Client(cluster, set_as_default=False) as client,
         ):
             client.register_plugin(_silent())

@@ -1,6 +1,8 @@
 """The service: pages and API over the score store. It imports nothing that can fit a model."""
 
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -28,6 +30,7 @@ from serving.api import offers as offers_answers
 from serving.api import rest as rest_answers
 from serving.api import what_if as what_if_answers
 from serving.models.champions import Champions
+from serving.models.scorers import Scorers
 from serving.pages import (
     accounts,
     arrivals,
@@ -87,6 +90,7 @@ def create_app(home: Path, engine: Engine, settings: Settings | None = None) -> 
         docs_url=None,  # the stock pages load from a CDN
         redoc_url=None,
         generate_unique_id_function=_operation,
+        lifespan=_lifespan,
     )
     _remember(app, home, engine, settings)
     for part in PARTS:
@@ -103,6 +107,13 @@ def create_app(home: Path, engine: Engine, settings: Settings | None = None) -> 
     return app
 
 
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """What ends with the service."""
+    yield
+    app.state.scorers.close()
+
+
 def _remember(app: FastAPI, home: Path, engine: Engine, settings: Settings) -> None:
     """What routes find at ``request.app.state``."""
     app.state.home = home
@@ -113,6 +124,7 @@ def _remember(app: FastAPI, home: Path, engine: Engine, settings: Settings) -> N
     app.state.provider = OwnProvider(settings.provider) if settings.provider else None
     app.state.rates = Rates(settings.calls_a_minute)
     app.state.champions = Champions(home)
+    app.state.scorers = Scorers(home, settings.scorers)
     app.state.unchanged = Unchanged()
     app.state.underway = Underway()
     app.state.problem_page = problem_page

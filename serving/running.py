@@ -2,6 +2,7 @@
 
 import gc
 import ipaddress
+import os
 import socket
 import ssl
 from pathlib import Path
@@ -24,6 +25,7 @@ GRACE_SECONDS = 30
 """So long a request that has begun may take to end when the service is stopped."""
 GARBAGE = (10_000, 20, 50)
 """So many new objects between two searches for garbage: a page makes some thousand, which go with it."""
+MOST_SCORERS = 4
 EXISTING = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
@@ -36,6 +38,13 @@ EXISTING = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option("--trusted-host", "hosts", multiple=True, metavar="NAME", help="A name under which others reach it.")
 @click.option("--open-probes", is_flag=True, help="/healthz, /readyz and /metrics answer others than this machine.")
 @click.option("--calls-a-minute", type=click.IntRange(1), default=600, show_default=True, help="For each token.")
+@click.option(
+    "--scorers",
+    type=click.IntRange(0),
+    default=None,
+    metavar="N",
+    help="Processes that score histories sent; one for each core, at most 4, unless you say. 0: the server does.",
+)
 @click.option("--oidc-issuer", envvar="JINGXING_OIDC_ISSUER", default=None, metavar="URL", help="The own provider.")
 @click.option("--oidc-client", envvar="JINGXING_OIDC_CLIENT", default=None, metavar="ID", help="Our id there.")
 @click.option("--oidc-secret-file", envvar="JINGXING_OIDC_SECRET_FILE", type=EXISTING, default=None, help="Our secret.")
@@ -48,6 +57,7 @@ def _serve(console: Console, *, db: str | None, **given: Any) -> dict[str, Any]:
         trusted_hosts=given["hosts"],
         open_probes=given["open_probes"],
         calls_a_minute=given["calls_a_minute"],
+        scorers=_scorers() if given["scorers"] is None else given["scorers"],
         provider=_provider(given),
     )
     check_listening(where, settings)
@@ -165,6 +175,12 @@ def _check_certificate(cert: Path, key: Path) -> None:
             f"The certificate {cert} and the key {key} can't be used together ({type(error).__name__}).",
             hint="Both are PEM: --cert the chain, the server's own first, --key the private key that belongs to it.",
         ) from None
+
+
+def _scorers() -> int:
+    """One for each core, where there are more than one; no more than a few, since each holds the models."""
+    cores = os.cpu_count() or 1
+    return min(cores, MOST_SCORERS) if cores > 1 else 0
 
 
 def _provider(given: dict[str, Any]) -> Provider | None:

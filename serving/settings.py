@@ -26,6 +26,8 @@ class Settings:
     """So many calls a minute are answered to one token; a tenth of them may come at once."""
     at_once: int = 12
     """So many requests ask the database at a time; the others wait their turn."""
+    scorers: int = 0
+    """So many processes score the histories sent to POST /predictions; with 0 the server does it itself."""
     provider: Provider | None = None
 
 

@@ -19,7 +19,7 @@ import pandas as pd
 
 from features.engine import feature_rows
 from features.histories.store import load_histories
-from features.histories.tables import Histories, event_table
+from features.histories.tables import Histories
 from features.months import month_text, parse_month
 from serving.access import accounts, credentials
 from serving.access.audit import SYSTEM
@@ -28,11 +28,14 @@ from serving.database import open_database, transaction
 from tests.bench_force import MONTH, ROOT, grown
 from tests.bench_load import Ask, Plan
 from tests.bench_service import NO_LIMIT, Measured, Server, free_port, measured, running, service
+from tests.export_files import as_sent
 from training.registry.registry import Registry
 
 RISK = "burnout"
 PERSONS = 20
 SECONDS = 3.0
+STARTING = 5.0
+"""Not counted: in this time the processes that score beside the server have begun."""
 CONNECTIONS = 10
 JSON = ("content-type", "application/json")
 
@@ -63,7 +66,7 @@ def in_turns(sides: list[tuple[Server, list[Ask]]], rounds: int) -> tuple[list[M
     """Return what each of two servers took, one after the other, round by round; a first time is not counted."""
     plans = [Plan(server.port, tuple(asks), connections=CONNECTIONS, seconds=SECONDS) for server, asks in sides]
     for (server, _), plan in zip(sides, plans, strict=True):
-        measured(server, replace(plan, seconds=1.0))
+        measured(server, replace(plan, seconds=STARTING))
     found = [[measured(server, plan) for (server, _), plan in zip(sides, plans, strict=True)] for _ in range(rounds)]
     return [one[0] for one in found], [one[1] for one in found]
 
@@ -95,32 +98,13 @@ def _of_histories(given: Histories, headers: tuple[tuple[str, str], ...]) -> lis
     """A request for each of some persons who are at work in the month: all that is recorded of them, as JSON."""
     there = np.flatnonzero(np.isin(np.arange(len(given.officers)), _at_work(given)))
     chosen = there[:: len(there) // PERSONS][:PERSONS]
-    return [
-        _ask("/api/v1/predictions", {**_sent(given, int(one)), "as_of": month_text(parse_month(MONTH))}, headers)
-        for one in chosen
-    ]
+    as_of = {"as_of": month_text(parse_month(MONTH))}
+    sent = (as_sent(given, str(given.officers[one]))[1] for one in chosen)
+    return [_ask("/api/v1/predictions", {**each, **as_of}, headers) for each in sent]
 
 
 def _at_work(given: Histories) -> Any:
     return feature_rows(given, [parse_month(MONTH)], names=["tenure__months"]).officer
-
-
-def _sent(given: Histories, officer: int) -> dict[str, Any]:
-    """One person's rows as an export has them."""
-    one = given.officers_at(np.arange(len(given.officers)) == officer)
-    posted = zip(one.postings.first, one.postings.last, one.postings.post, one.postings.unit, strict=True)
-    roster = [
-        {"officer_id": str(given.officers[officer]), "post": given.posts[post], "unit": given.units[unit],
-         "valid_from": str(np.datetime64(int(first), "D")),
-         "valid_to": None if last < 0 else str(np.datetime64(int(last), "D"))}
-        for first, last, post, unit in posted
-    ]  # fmt: skip
-    events = json.loads(event_table(one).to_json(orient="records", date_format="iso"))
-    days = ("occurred_on", "recorded_on", "began_on")
-    return {
-        "roster": roster,
-        "events": [{**row, **{day: (row[day] or "")[:10] or None for day in days}} for row in events],
-    }
 
 
 def _ask(path: str, body: dict[str, Any], headers: tuple[tuple[str, str], ...]) -> Ask:

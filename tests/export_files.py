@@ -1,10 +1,15 @@
-"""Small history exports and a small profile on disk, for the tests of the door."""
+"""Small history exports and a small profile for the tests of the door; a person's rows as they are sent."""
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from features.histories.ingest import IngestResult, ingest
+from features.histories.tables import Histories, event_table
+from features.months import NO_DAY
 
 ROSTER = """officer_id,valid_from,valid_to,post,unit,name
 P1,2020-01-01,,patrol,U1,甲
@@ -59,3 +64,32 @@ def fingerprint(home: Path) -> dict[str, str]:
 def bad_rows(result: IngestResult) -> list[tuple[str, int, str | None, str | None]]:
     """Return file, line, column and value of each entry."""
     return [(row["file"], row["line"], row["column"], row["value"]) for row in result.quarantined]
+
+
+def as_sent(given: Histories, officer: str) -> tuple[Histories, dict[str, Any]]:
+    """Return the histories of one person, and their roster and event rows as a request sends them."""
+    one = given.officers_at(given.officers == officer)
+    posted = one.postings
+    roster = [
+        {
+            "officer_id": officer,
+            "valid_from": _day(first),
+            "valid_to": _day(last),
+            "hired_on": _day(hired),
+            "post": given.posts[post],
+            "unit": given.units[unit],
+            "name": "甲乙丙丁",
+        }
+        for first, last, hired, post, unit in zip(
+            posted.first, posted.last, posted.hired, posted.post, posted.unit, strict=True
+        )
+    ]
+    events = json.loads(event_table(one).to_json(orient="records", date_format="iso"))
+    for row in events:
+        for column in ("occurred_on", "recorded_on", "began_on"):
+            row[column] = row[column][:10] if row[column] else None
+    return one, {"roster": roster, "events": events}
+
+
+def _day(number: int) -> str | None:
+    return None if number == NO_DAY else str(np.datetime64(int(number), "D"))

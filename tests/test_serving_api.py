@@ -1,7 +1,6 @@
 """The API: its answers, its problems, its permissions; it stores nothing that it was not asked to store."""
 
 import datetime as dt
-import json
 import logging
 
 import numpy as np
@@ -10,12 +9,12 @@ from fastapi.testclient import TestClient
 from sqlalchemy import event, inspect, text
 
 from features.engine import feature_rows
-from features.histories.tables import event_table
 from features.months import month_end, month_text
 from serving.answers.problems import Kind
 from serving.app import create_app
 from serving.arrivals.given import Event, Posting, given_histories
 from serving.database import open_database, transaction
+from tests.export_files import as_sent
 from tests.serving_fixtures import HERE, last_month, signed_in_client
 from training.dataset import training_set
 from training.models.scoring import scored
@@ -150,32 +149,6 @@ def test_recommendations_say_who_decides_and_that_the_benefit_is_not_estimable(c
         assert offer["reason"]["en"]
 
 
-def _person_of(given, officer):
-    """Roster and event rows of one person, as a request sends them."""
-    one = given.officers_at(given.officers == officer)
-    table = event_table(one)
-    roster = [
-        {
-            "officer_id": officer,
-            "valid_from": str(np.datetime64(int(first), "D")),
-            "valid_to": None if last < -100_000 else str(np.datetime64(int(last), "D")),
-            "hired_on": None if hired < -100_000 else str(np.datetime64(int(hired), "D")),
-            "post": given.posts[post],
-            "unit": given.units[unit],
-            "name": "甲乙丙丁",
-        }
-        for first, last, post, unit, hired in zip(
-            one.postings.first, one.postings.last, one.postings.post, one.postings.unit, one.postings.hired,
-            strict=True,
-        )
-    ]  # fmt: skip
-    events = json.loads(table.to_json(orient="records", date_format="iso"))
-    for row in events:
-        for column in ("occurred_on", "recorded_on", "began_on"):
-            row[column] = row[column][:10] if row[column] else None
-    return one, {"roster": roster, "events": events}
-
-
 def _counts(engine):
     with engine.connect() as connection:
         names = inspect(connection).get_table_names()
@@ -187,7 +160,7 @@ def test_a_prediction_equals_the_champion_on_the_same_person_alone_and_stores_no
 ):
     client = as_role("data_scientist")
     month, officer = last_month(given), str(given.officers[3])
-    alone, body = _person_of(given, officer)
+    alone, body = as_sent(given, officer)
     before = _counts(engine)
     answer = client.post("/api/v1/predictions", json={**body, "as_of": month_text(month), "risk": "burnout"})
     assert answer.status_code == 200, answer.text
@@ -213,7 +186,7 @@ def test_a_training_row_equals_the_serving_row_of_the_same_person_and_month(give
 
 def test_sent_rows_become_the_same_features_as_stored_ones(given):
     month, officer = last_month(given), str(given.officers[5])
-    alone, body = _person_of(given, officer)
+    alone, body = as_sent(given, officer)
     sent = given_histories(
         given.profile, [Posting(**row) for row in body["roster"]], [Event(**row) for row in body["events"]]
     )
@@ -226,7 +199,7 @@ def test_sent_rows_become_the_same_features_as_stored_ones(given):
 
 def test_bad_rows_of_a_prediction_are_all_listed(as_role, given):
     client = as_role("data_scientist")
-    _, body = _person_of(given, str(given.officers[3]))
+    _, body = as_sent(given, str(given.officers[3]))
     body["events"] = [
         *body["events"][:3],
         {"officer_id": "ghost", "measure": "night_shift", "occurred_on": "2024-01-02"},
@@ -248,7 +221,7 @@ def test_bad_rows_of_a_prediction_are_all_listed(as_role, given):
 
 def test_a_person_out_of_the_cohort_is_named_not_scored(as_role, given):
     client = as_role("data_scientist")
-    _, body = _person_of(given, str(given.officers[3]))
+    _, body = as_sent(given, str(given.officers[3]))
     answer = client.post("/api/v1/predictions", json={**body, "as_of": "2010-01"}).json()
     assert answer == {"predictions": [], "not_in_cohort": [str(given.officers[3])]}
 
@@ -279,7 +252,7 @@ def test_a_commit_that_fails_answers_500_and_logs_no_value(own_home, caplog):
 
 
 def test_planted_names_reach_no_log_record(client, given, caplog):
-    _, body = _person_of(given, str(given.officers[3]))
+    _, body = as_sent(given, str(given.officers[3]))
     body["events"].append({"officer_id": "甲乙丙丁", "measure": "night_shift", "occurred_on": "2024-01-02"})
     with caplog.at_level(logging.DEBUG):
         client.post("/api/v1/predictions", json={**body, "as_of": "2024-06"})

@@ -22,6 +22,7 @@ from serving.answers.sent import ReadHere, Sent
 from serving.api.answers import Answer, Reason, reason_of
 from serving.arrivals.given import Event, Given, Posting, given_histories
 from serving.models.champions import Champions, Serving
+from serving.models.scorers import Scorers
 from serving.scored.scoring import reason_of as stored_reason
 from serving.scored.told import points_per_unit
 from serving.sessions import as_of_of
@@ -92,8 +93,14 @@ def predict(request: Request, sent: Sent[Asked]) -> Response:
     from that of the list, which knows the whole force. Bad rows are answered with 422, each with its
     position; nothing is scored then.
     """
-    found = predicted(request.app.state.champions, sent.read())
-    return Response(found.model_dump_json(), media_type="application/json")
+    scorers: Scorers = request.app.state.scorers
+    told = scorers.answered(answer, sent) or answer(request.app.state.champions, sent)
+    return Response(told, media_type="application/json")
+
+
+def answer(champions: Champions, sent: Sent[Asked]) -> bytes:
+    """Return the predictions of what was sent, as JSON; an error tells what is wrong with it."""
+    return predicted(champions, sent.read()).model_dump_json().encode()
 
 
 def predicted(champions: Champions, asked: Asked) -> Predictions:

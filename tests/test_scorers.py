@@ -1,0 +1,140 @@
+"""Processes that score beside the server: they answer as it does, are replaced when killed, and none outlives it."""
+
+import os
+import signal
+from concurrent.futures import wait
+
+import httpx
+import psutil
+import pytest
+from fastapi.testclient import TestClient
+
+from features.errors import Refusal
+from features.months import month_text
+from serving.access import accounts, credentials
+from serving.access.audit import SYSTEM
+from serving.access.roles import Role
+from serving.app import create_app
+from serving.database import open_database, transaction
+from serving.models.scorers import Scorers
+from serving.settings import Settings
+from tests.export_files import as_sent
+from tests.serving_fixtures import HERE, last_month
+from tests.test_serve import ended, started
+
+PATH = "/api/v1/predictions"
+
+
+def which(champions, asked):
+    """Which process does the work, with which champions; another error is a bug and comes through."""
+    if asked == "refused":
+        raise Refusal("No.")
+    if asked == "broken":
+        raise ZeroDivisionError
+    return f"{os.getpid()} {champions.versions()}".encode()
+
+
+@pytest.fixture(scope="module")
+def two(made_home):
+    """Two processes that have begun."""
+    scorers = Scorers(made_home, 2)
+    begun(scorers)
+    yield scorers
+    scorers.close()
+
+
+@pytest.fixture(scope="module")
+def science(made_home, engine):
+    """The header of a data scientist's program."""
+    return token(engine)
+
+
+def begun(scorers):
+    """Ask until the processes begin, and wait for them."""
+    assert scorers.answered(which, "who") is None  # whoever asks once needs none
+    assert scorers.begun() == []
+    assert scorers.answered(which, "who") is None
+    wait(scorers.begun())
+
+
+def token(engine):
+    with transaction(engine) as session:
+        accounts.add_account(session, SYSTEM, accounts.NewAccount("scorers", Role.DATA_SCIENTIST))
+        session.flush()
+        secret = credentials.add_token(session, SYSTEM, "scorers", label="test")
+    return {"authorization": f"Bearer {secret}"}
+
+
+@pytest.fixture(scope="module")
+def sent(given):
+    """All that is recorded of one person, as a program sends it."""
+    return {**as_sent(given, str(given.officers[3]))[1], "as_of": month_text(last_month(given))}
+
+
+def test_the_work_is_done_in_other_processes_by_the_same_champions(two, made_home):
+    from_there = two.answered(which, "who").decode()
+    pid, _, champions = from_there.partition(" ")
+    assert int(pid) in {child.pid for child in psutil.Process().children()} - {os.getpid()}
+    assert "burnout" in champions
+
+
+def test_what_cannot_be_answered_is_left_to_the_server_and_a_bug_comes_through(two):
+    assert two.answered(which, "refused") is None
+    with pytest.raises(ZeroDivisionError):
+        two.answered(which, "broken")
+    assert two.answered(which, "who") is not None
+
+
+def test_a_killed_process_is_replaced_and_no_answer_is_lost(made_home):
+    scorers = Scorers(made_home, 1)
+    try:
+        begun(scorers)
+        killed = int(scorers.answered(which, "who").split()[0])
+        os.kill(killed, signal.SIGKILL)
+        assert scorers.answered(which, "who") is None  # the server does it
+        assert scorers.answered(which, "who") is None  # others begin
+        wait(scorers.begun())
+        assert int(scorers.answered(which, "who").split()[0]) != killed
+    finally:
+        scorers.close()
+    assert not psutil.pid_exists(killed)
+
+
+def test_the_route_answers_the_same_from_another_process(made_home, engine, science, sent):
+    wrong = {**sent, "events": [{**sent["events"][0], "value": -1e300}]}
+    app, alone = create_app(made_home, engine, Settings(scorers=1)), create_app(made_home, engine)
+    with (
+        TestClient(app, base_url="http://localhost", client=HERE, headers=science) as calls,
+        TestClient(alone, base_url="http://localhost", client=HERE, headers=science) as own,
+    ):
+        here = calls.post(PATH, json=sent)
+        assert here.json()["predictions"]
+        assert calls.post(PATH, json=sent).content == here.content
+        (beside,) = wait(app.state.scorers.begun()).done
+        assert beside.result() == here.content
+        assert calls.post(PATH, json=sent).content == here.content == own.post(PATH, json=sent).content
+        refused = calls.post(PATH, json=wrong)
+        assert refused.status_code == 422
+        assert "events.0.value" in refused.text
+        broken = calls.post(PATH, content=b"{", headers={"content-type": "application/json"})
+        assert broken.status_code == 400
+    assert app.state.scorers.answered(which, "who") is None  # the application has ended
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_none_outlives_the_server(tmp_path, number, sent):
+    service, port, _ = started(tmp_path, "--scorers", "2")
+    try:
+        engine = open_database(tmp_path)
+        headers = token(engine)
+        engine.dispose()
+        for _ in range(2):
+            answer = httpx.post(f"http://127.0.0.1:{port}{PATH}", json=sent, headers=headers)
+            assert answer.status_code == 422  # nothing was ingested
+        beside = psutil.Process(service.pid).children(recursive=True)
+        assert len(beside) >= 2
+        service.send_signal(number)
+        _, alive = psutil.wait_procs([psutil.Process(service.pid), *beside], timeout=60)
+        assert not alive
+    finally:
+        ended(service)

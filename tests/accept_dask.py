@@ -6,6 +6,7 @@ up to 10,000 officers: what one machine trains on more takes it hours.
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,11 +14,14 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from sklearn.metrics import average_precision_score
 
 from features.engine import FeatureRows, feature_names, feature_rows
@@ -39,6 +43,8 @@ Line = tuple[str, str, str, bool]
 SIZES = tuple(map(int, os.environ.get("JINGXING_DASK_OFFICERS", "10000 30000 100000").split()))
 TRAINED, LEARNED = 10_000, 1_500
 """So many officers are trained on at most; a model of so few scores every force."""
+SIMULATED = 20_000
+"""So many officers are simulated at a time."""
 MONTHS, UNTIL, TESTED, RISK = 36, "2024-06", ("2024-07", "2024-08", "2024-09"), "efficiency_decline"
 KEYS = ["officer_id", "as_of"]
 PROGRAM = Path(sys.executable).parent / "jingxing"
@@ -65,10 +71,25 @@ def measured(home: Path, *, train: bool, model: RiskModel) -> Iterator[Line]:
 
 
 def _force(home: Path, officers: int) -> Path:
-    home.mkdir()
-    write_export(simulate(officers=officers, months=MONTHS, seed=3), home / "export")
-    ingest(home / "export", home=home, profile="gongan", strict=False)
+    """A home with a force; a large one is put together of forces whose simulation this machine's memory holds."""
+    export, rosters = home / "export", []
+    (export / "events").mkdir(parents=True)
+    for part, first in enumerate(range(0, officers, SIMULATED)):
+        made = simulate(officers=min(SIMULATED, officers - first), months=MONTHS, seed=3 + part)
+        roster, events = (_of_part(table, part) for table in (made.roster, made.events))
+        write_export(replace(made, roster=roster, events=events), home / "part")
+        (home / "part" / "events.parquet").rename(export / "events" / f"{part}.parquet")
+        rosters.append(pq.read_table(home / "part" / "roster.parquet"))
+    pq.write_table(pa.concat_tables(rosters), export / "roster.parquet")
+    ingest(export, home=home, profile="gongan", strict=False)
+    shutil.rmtree(export)
     return home
+
+
+def _of_part(table: pd.DataFrame, part: int) -> pd.DataFrame:
+    """The table with keys that no other part has."""
+    own = [name for name in ("officer_id", "unit", "supervisor_id", "event_id") if name in table]
+    return table.assign(**{name: f"{part}." + table[name] for name in own})
 
 
 def _model(home: Path) -> RiskModel:

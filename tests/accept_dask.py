@@ -12,11 +12,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -30,7 +31,7 @@ from features.histories.store import load_histories
 from features.labels import labels
 from features.months import month_of_day, parse_month
 from features.parts.blocks import Block, blocks_of
-from features.parts.passes import FeaturesOf, Shared, needs, shared_figures, spread_rows
+from features.parts.passes import FeaturesOf, Shared, extent_of, needs, shared_figures, spread_rows
 from features.parts.workers import Workers, distributed, opened
 from features.simulation import simulate, write_export
 from serving.scored.in_parts import score_file
@@ -61,6 +62,7 @@ def measured(home: Path, *, train: bool, model: RiskModel) -> Iterator[Line]:
     """Return the figures of the force stored in a home; ``model`` scores it."""
     blocks = blocks_of(home)
     name = f"{sum(map(len, blocks)):,} officers"
+    yield _passes(name, blocks[len(blocks) // 2])
     yield from _features(home, name, blocks)
     yield from _scores(home, name, blocks, model)
     yield from _memory(name, blocks)
@@ -117,6 +119,37 @@ def _features(home: Path, name: str, blocks: Sequence[Block]) -> Iterator[Line]:
         own, others = differs
         figure = f"{own:.0e} of the officer's own, {others:.0e} beside others"
         yield f"{name}: features, local:{number}, largest difference", figure, "0, 1e-6", own == 0 and others <= 1e-6
+
+
+class _Here:
+    """Does in this process what workers would do."""
+
+    def in_order(self, make: Callable[[Any], Any], tasks: Iterable[Any]) -> Iterator[Any]:
+        return map(make, tasks)
+
+
+def _passes(name: str, block: Block) -> Line:
+    """The processor seconds of each pass over one block, its histories read in each; a first time is not counted."""
+    given = block.histories()
+    question, here = _question(given.profile, int(month_of_day(given.last_recorded))), cast(Workers, _Here())
+    for _ in range(2):
+        times = [time.process_time()]
+        block.histories()
+        times.append(time.process_time())
+        extent = extent_of(here, [block])
+        times.append(time.process_time())
+        stages = partial(_noted, times)
+        shared = shared_figures(here, [block], [question], extent=extent, progress=stages)
+        for _ in spread_rows(here, [block], shared, question):
+            times.append(time.process_time())
+    read, *passes = np.diff(times)
+    told = ", ".join(f"pass {number} {seconds:.1f}" for number, seconds in enumerate(passes))
+    events = f"{len(given.events.officer) / 1e6:.1f} million events"
+    return f"{name}: one block of {len(block):,}, CPU seconds", f"reading {events} {read:.1f}, {told}", "", True
+
+
+def _noted(times: list[float], _step: int) -> None:
+    times.append(time.process_time())
 
 
 def _question(profile: Any, as_of: int) -> FeaturesOf:

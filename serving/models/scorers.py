@@ -43,7 +43,7 @@ class Scorers:
 
         That is: where there are no such processes, at the first request and while they begin, where one was killed
         meanwhile (others are begun then), and where the request can't be answered, so that what is wrong is told in
-        one place.
+        one place, with its frames in the log.
         """
         pool = self._ready(work, asked)
         if pool is None:
@@ -53,7 +53,9 @@ class Scorers:
         except BrokenExecutor:
             log.warning("A process that scores has ended; the next request begins others.")
             self._drop(pool)
-            return None
+        except Exception as error:  # noqa: BLE001 - whatever it is, the server does the work again and meets it
+            log.warning("A process that scores has failed (%s); the server scores.", type(error).__name__)
+        return None
 
     def begun(self) -> list[Future[bytes | None]]:
         """Return what the processes do first, to wait for; empty where none were begun."""

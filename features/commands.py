@@ -108,7 +108,7 @@ def _bad_row(row: dict[str, Any]) -> str:
 def _features(console: Console, *, as_of: str, since: str | None, out: Path, dask: str | None) -> dict[str, Any]:
     """Write the feature rows of the cohort as known at each as-of."""
     months = as_of_months(as_of, since)
-    if dask:
+    if dask is not None:
         return _features_in_parts(console, dask, months, out)
     given = load_histories(console.home)
     reach_of(given).check_months(*months)

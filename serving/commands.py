@@ -15,7 +15,7 @@ from features.parts.blocks import blocks_of
 from features.parts.workers import DASK, opened
 from serving.database import open_database
 from serving.decisions.rescored import rescore_owed
-from serving.scored.in_parts import computed_by, score_file
+from serving.scored.in_parts import computed_by, score_file, steps
 from serving.scored.scoring import KEPT, Computed, check_month, score_into_store, write_parquet
 from serving.words import number, percent, say
 from training.models.risk_model import RiskModel
@@ -54,7 +54,7 @@ def _score(
         raise WrongUsage(
             "--model scores for evaluation, into a file only.", hint="Say which file with --out FILE.parquet."
         )
-    if version and dask and out:
+    if version and dask is not None and out:
         return _scored_in_parts(console, month, dask, risk=risk, version=version, out=out)
     given = load_histories(console.home)
     check_month(given, month)
@@ -66,7 +66,7 @@ def _score(
         else:
             told = None if out else KEPT
             database = open_database(console.home, db)
-            known = _computed(console, given, models, month, dask) if dask else None
+            known = _computed(console, given, models, month, dask) if dask is not None else None
             cohorts = score_into_store(
                 given, models, [month], database, advance=advance, told=told, home=console.home, computed=known
             )
@@ -93,7 +93,7 @@ def _scored_in_parts(
 ) -> dict[str, Any]:
     models = chosen_models(Registry(console.home), load_roster(console.home), risk=risk, version=version)
     blocks = blocks_of(console.home)
-    with opened(dask) as workers, console.progress(f"Scoring {month_text(month)}", len(models)) as advance:
+    with opened(dask) as workers, console.progress("Scoring, blocks", steps(blocks, models)) as advance:
         lists = score_file(workers, blocks, models, month, out, advance=advance)
     console.say(f"Wrote {sum(each['cohort'] for each in lists):,} rows to {out}.")
     return {"as_of": month_text(month), "stored": False, "out": str(out), "blocks": len(blocks), "lists": lists}

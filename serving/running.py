@@ -19,13 +19,14 @@ from serving.answers import logs
 from serving.answers.headers import LOOPBACK
 from serving.app import create_app
 from serving.database import open_database
+from serving.models.scorers import MOST_SCORERS
 from serving.settings import Listening, Provider, Settings
 
 GRACE_SECONDS = 30
 """So long a request that has begun may take to end when the service is stopped."""
 GARBAGE = (10_000, 20, 50)
 """So many new objects between two searches for garbage: a page makes some thousand, which go with it."""
-MOST_SCORERS = 4
+UNASKED_SCORERS = 4
 EXISTING = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
@@ -40,7 +41,7 @@ EXISTING = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option("--calls-a-minute", type=click.IntRange(1), default=600, show_default=True, help="For each token.")
 @click.option(
     "--scorers",
-    type=click.IntRange(0),
+    type=click.IntRange(0, MOST_SCORERS),
     default=None,
     metavar="N",
     help="Processes that score histories sent; one for each core, at most 4, unless you say. 0: the server does.",
@@ -180,7 +181,7 @@ def _check_certificate(cert: Path, key: Path) -> None:
 def _scorers() -> int:
     """One for each core, where there are more than one; no more than a few, since each holds the models."""
     cores = os.cpu_count() or 1
-    return min(cores, MOST_SCORERS) if cores > 1 else 0
+    return min(cores, UNASKED_SCORERS) if cores > 1 else 0
 
 
 def _provider(given: dict[str, Any]) -> Provider | None:

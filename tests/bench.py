@@ -13,7 +13,7 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,8 +50,8 @@ class Ratio:
 
     @property
     def noise(self) -> float:
-        """Half of what the rounds differ by."""
-        return (max(self.rounds) - min(self.rounds)) / 2
+        """How far a round usually is from the median."""
+        return noise_of(self.rounds)
 
     @property
     def met(self) -> bool:
@@ -70,13 +70,19 @@ class Limit:
 
     @property
     def noise(self) -> float:
-        """Half of what the rounds differ by."""
-        return (max(self.ours) - min(self.ours)) / 2
+        """How far a round usually is from the median."""
+        return noise_of(self.ours)
 
     @property
     def met(self) -> bool:
         """Whether the limit was kept, or missed by no more than the noise."""
         return statistics.median(self.ours) - self.noise <= self.goal
+
+
+def noise_of(values: Sequence[float]) -> float:
+    """Return the median distance from the median: one odd round neither makes nor hides a miss."""
+    middle = statistics.median(values)
+    return statistics.median(abs(value - middle) for value in values)
 
 
 def rounds(

@@ -34,7 +34,7 @@ from training.registry.registry import Registry
 RISK = "burnout"
 PERSONS = 20
 SECONDS = 3.0
-STARTING = 5.0
+STARTING = 10.0
 """Not counted: in this time the processes that score beside the server have begun."""
 CONNECTIONS = 10
 JSON = ("content-type", "application/json")

@@ -311,7 +311,9 @@ def test_feature_file_of_blocks_is_that_of_one_machine(home: Path, tmp_path: Pat
     assert pq.read_table(tmp_path / "x.parquet").equals(one)
     beyond = run("--as-of", "2031-01", "--dask", "local:1")
     assert (beyond.returncode, "outside the store" in beyond.stderr) == (1, True)
-    assert run("--as-of", month, "--dask", "local:none").returncode == 2
+    for wrong in ("local:none", "local:0", "local:65", "local:²", "", "nonsense", "http://127.0.0.1:9"):
+        refused = run("--as-of", month, "--dask", wrong)
+        assert (refused.returncode, "Write --dask local:2" in refused.stderr) == (2, True), wrong
 
 
 PART_ROWS = 3000

@@ -7,6 +7,7 @@ workers died more often than its setting distributed.scheduler.allowed-failures 
 import collections
 import logging
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,8 +25,17 @@ AHEAD = 2
 """So many blocks for each thread are under way: results wait for their turn in the workers' memory."""
 WAIT_SECONDS = 30
 
+MOST_LOCAL = 64
+ADDRESS = re.compile(r"(?:(?:tcp|tls)://)?(?:\[[0-9a-fA-F:]+\]|[^\[\]/:\s]+):[0-9]{1,5}", re.ASCII)
+LOCAL = re.compile(r"local:([0-9]{1,9})", re.ASCII)
+WRITE = "Write --dask local:2, or --dask tcp://HOST:8786."
+
+
 DASK = click.option(
-    "--dask", default=None, metavar="ADDRESS|local:N", help="Dask's scheduler, or so many workers on this machine."
+    "--dask",
+    default=None,
+    metavar="ADDRESS|local:N",
+    help="Dask's scheduler (tcp://HOST:8786), or so many workers on this machine.",
 )
 
 LARGE = {"distributed.admin.large-graph-warning-threshold": "1GB"}
@@ -67,14 +77,17 @@ class Workers:
 def opened(address: str) -> Iterator[Workers]:
     """Open the workers at a scheduler's address, or ``local:N`` of them on this machine, for as long as needed.
 
-    Local workers listen on this machine only and have no dashboard. A Refusal where no scheduler answers.
+    Local workers listen on this machine only and have no dashboard. A Refusal where no scheduler answers, WrongUsage
+    where the address is none: it is checked here, since a client of Dask's that was half made waits for itself.
     """
-    kind, _, number = address.partition(":")
-    if kind == "local":
+    local = LOCAL.fullmatch(address)
+    if local is None and (address.startswith("local:") or not ADDRESS.fullmatch(address)):
+        raise WrongUsage(f"--dask: '{address}' is no address of a scheduler.", hint=WRITE)
+    if local:
         # The setting comes after the cluster, which loads Dask's distributed part: put back to what it was
         # before that, the configuration would be without it.
         with (
-            _local(number) as cluster,
+            _local(int(local[1])) as cluster,
             dask.config.set(LARGE),
             distributed.Client(cluster, set_as_default=False) as client,
         ):
@@ -86,7 +99,7 @@ def opened(address: str) -> Iterator[Workers]:
     except (OSError, ValueError) as error:
         raise Refusal(
             f"No Dask scheduler answers at {address} ({type(error).__name__}).",
-            hint="Start one with: dask scheduler, and workers with: dask worker ADDRESS; or use --dask local:2.",
+            hint="Start one (dask scheduler --host 127.0.0.1) and workers (dask worker ADDRESS), or use local:2.",
         ) from None
     with dask.config.set(LARGE), client:
         if not client.nthreads():
@@ -104,11 +117,11 @@ def _silent() -> Any:
     return Silent()
 
 
-def _local(number: str) -> Any:
-    if not number.isdigit() or int(number) < 1:
-        raise WrongUsage(f"'local:{number}' names no number of workers.", hint="Write --dask local:2, for example.")
+def _local(number: int) -> Any:
+    if not 1 <= number <= MOST_LOCAL:
+        raise WrongUsage(f"--dask local:{number}: from 1 to {MOST_LOCAL} workers can be on one machine.", hint=WRITE)
     return distributed.LocalCluster(
-        n_workers=int(number),
+        n_workers=number,
         threads_per_worker=1,
         host="127.0.0.1",
         dashboard_address=None,

@@ -1,18 +1,19 @@
 """Processes beside the server that score the histories sent to it: one process computes for one request at a time.
 
-Python's own part of the work lets one thread of a process on at once, which leaves the other cores idle. The processes
-begin with the second request, look the champions up as the server does, and end with it, also when it is killed.
+Python's own part of the work lets one thread of a process on at once, which leaves the other cores idle. A process
+begins when requests come again or at the same time, looks the champions up as the server does, and ends with it.
 """
 
 import logging
-import os
 import signal
+import time
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
-from functools import cache
-from multiprocessing import get_context, parent_process
+from contextlib import suppress
+from multiprocessing import get_context, resource_tracker
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from threading import Lock, Thread
+from queue import LifoQueue
 from typing import TypeVar
 
 from fastapi.exceptions import RequestValidationError
@@ -26,91 +27,123 @@ log = logging.getLogger(__name__)
 Asked = TypeVar("Asked")
 Work = Callable[[Champions, Asked], bytes]
 """What is done with the champions and what was asked; a function of a module, so that another process finds it."""
+MOST_SCORERS = 64
+PAUSE_SECONDS = 30.0
+"""So long after one could not be started it is not tried again: what ended it may still be there."""
+NEW = get_context("spawn")
 
 
 class Scorers:
     """So many processes that answer for the server; it answers itself where they can't."""
 
-    def __init__(self, home: Path, number: int) -> None:
-        self._home, self._number = home, number
-        self._lock = Lock()
-        self._pool: ProcessPoolExecutor | None = None
-        self._first: list[Future[bytes | None]] = []
+    def __init__(self, home: Path, number: int, *, pause: float = PAUSE_SECONDS) -> None:
+        self._all = [_Scorer(home, pause) for _ in range(number)]
+        self._free: LifoQueue[_Scorer] = LifoQueue()  # the last that worked first: who asks one by one needs only one
+        for scorer in self._all:
+            self._free.put(scorer)
         self._asked = False
 
     def answered(self, work: Work[Asked], asked: Asked) -> bytes | None:
         """Return what another process makes of a request; None where it has to be done here.
 
         That is: where there are no such processes, at the first request and while they begin, where one was killed
-        meanwhile (others are begun then), and where the request can't be answered, so that what is wrong is told in
+        meanwhile (another is begun then), and where the request can't be answered, so that what is wrong is told in
         one place, with its frames in the log.
         """
-        pool = self._ready(work, asked)
-        if pool is None:
+        again, self._asked = self._asked, True
+        if not (self._all and again):
             return None
+        scorer = self._free.get()
         try:
-            return pool.submit(_answered, self._home, work, asked).result()
-        except BrokenExecutor:
-            log.warning("A process that scores has ended; the next request begins others.")
-            self._drop(pool)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the server does the work again and meets it
-            log.warning("A process that scores has failed (%s); the server scores.", type(error).__name__)
-        return None
-
-    def begun(self) -> list[Future[bytes | None]]:
-        """Return what the processes do first, to wait for; empty where none were begun."""
-        with self._lock:
-            return list(self._first)
+            return scorer.answered(work, asked)
+        finally:
+            self._free.put(scorer)
 
     def close(self) -> None:
-        """End the processes."""
-        with self._lock:
-            pool, self._pool, self._number = self._pool, None, 0
-        if pool is not None:
-            pool.shutdown(cancel_futures=True)
+        """End the processes at once: they hold nothing."""
+        ended, self._all = self._all, []
+        for scorer in ended:
+            scorer.close()
 
-    def _ready(self, work: Work[Asked], asked: Asked) -> ProcessPoolExecutor | None:
-        """The processes, once each has done its first work, which is the request that found none."""
-        with self._lock:
-            again, self._asked = self._asked, True
-            if self._pool is None and self._number and again:
-                self._pool = ProcessPoolExecutor(self._number, get_context("spawn"), _begin)
-                self._first = [self._pool.submit(_answered, self._home, work, asked) for _ in range(self._number)]
-            if not all(future.done() for future in self._first):
+
+class _Scorer:
+    """One process, and the line to it; one thread at a time asks it."""
+
+    def __init__(self, home: Path, pause: float) -> None:
+        self._home, self._pause = home, pause
+        self._process: BaseProcess | None = None
+        self._line: Connection | None = None
+        self._begun = False
+        self._not_before = 0.0
+
+    def answered(self, work: Work[Asked], asked: Asked) -> bytes | None:
+        """Return what the process makes of it; None where it has not begun, or has ended."""
+        try:
+            line = self._ready()
+            if line is None:
                 return None
-            if any(isinstance(future.exception(), BrokenExecutor) for future in self._first):
-                log.error("Processes that score can't be started; the server scores by itself.")
-                self._pool, self._number, self._first = None, 0, []
-            return self._pool
+            line.send((work, asked))
+            told, failed = line.recv()
+        except (EOFError, OSError) as error:
+            self._gone(type(error).__name__)
+            return None
+        if failed:
+            log.warning("A process that scores has failed (%s); the server scores.", failed)
+        return told  # type: ignore[no-any-return]
 
-    def _drop(self, pool: ProcessPoolExecutor) -> None:
-        with self._lock:
-            if self._pool is pool:
-                self._pool = None
-        pool.shutdown(wait=False)
+    def close(self) -> None:
+        """End the process for good; who waits for its answer hears that it is gone."""
+        self._not_before, process = float("inf"), self._process
+        if process is not None and process.pid:
+            process.kill()
+
+    def _ready(self) -> Connection | None:
+        """The line to the process once it listens; a process is begun where there is none."""
+        if self._line is None and time.monotonic() >= self._not_before:
+            self._begin()
+        if self._line is not None and not self._begun and self._line.poll():
+            self._begun = self._line.recv()
+        return self._line if self._begun else None
+
+    def _begin(self) -> None:
+        self._line, there = NEW.Pipe()
+        with there:  # held by the process alone, so that this end hears when it is no more
+            self._process = NEW.Process(target=_score, args=(there, self._home), daemon=True)
+            resource_tracker.ensure_running()  # it lets SIGINT through when it starts
+            heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # Ctrl+C is the server's to answer
+            try:
+                self._process.start()
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, heard)
+
+    def _gone(self, why: str) -> None:
+        if not self._begun:
+            self._not_before = max(self._not_before, time.monotonic() + self._pause)
+        log.warning("A process that scores %s (%s).", "has ended" if self._begun else "could not be started", why)
+        if self._line is not None:
+            self._line.close()
+        if self._process is not None and self._process.pid:
+            self._process.kill()
+            self._process.join()
+        self._process, self._line, self._begun = None, None, False
 
 
-def _begin() -> None:
-    """In a new process: it leaves when the server does; Ctrl+C is the server's to answer."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Thread(target=_leave_with_the_server, daemon=True).start()
+def _score(line: Connection, home: Path) -> None:
+    """In a new process: answer what comes over the line, until the server is no more."""
+    champions = Champions(home)
+    with suppress(Refusal):
+        champions.serving()  # loaded before the first request
+    with suppress(EOFError, OSError):
+        line.send(True)
+        while True:
+            line.send(_answer(champions, *line.recv()))
 
 
-def _leave_with_the_server() -> None:
-    server = parent_process()
-    assert server is not None
-    server.join()
-    os._exit(1)
-
-
-def _answered(home: Path, work: Work[Asked], asked: Asked) -> bytes | None:
-    """What is done in the other process; None where it can't be: the server does it again, and tells why."""
+def _answer(champions: Champions, work: Work[Asked], asked: Asked) -> tuple[bytes | None, str]:
+    """What was made of it, and what kind of error it failed with; a request that is wrong has neither."""
     try:
-        return work(_champions(home), asked)
+        return work(champions, asked), ""
     except (Problem, Refusal, RequestValidationError):
-        return None
-
-
-@cache
-def _champions(home: Path) -> Champions:
-    return Champions(home)
+        return None, ""
+    except Exception as error:  # noqa: BLE001 - whatever it is, the server does the work again and meets it
+        return None, type(error).__name__

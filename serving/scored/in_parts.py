@@ -57,17 +57,26 @@ class ReasonsOf:
         ask_middles(self.model.names, rows, middles_told(given, self.as_of))
 
 
+def steps(blocks: Sequence[Block], models: Sequence[RiskModel]) -> int:
+    """Return how many steps score_file takes: each block's figures, stage by stage, then its scores by each model."""
+    return len(blocks) * (THIRD + len(models))
+
+
 def score_file(
     workers: Workers, blocks: Sequence[Block], models: Sequence[RiskModel], as_of: int, out: Path, *, advance: Step
 ) -> list[dict[str, Any]]:
     """Write the contract's columns of a month's whole cohort, as write_parquet does; return each list in figures.
 
-    ``advance`` is told 1 for each model. A Refusal where nobody is in the cohort.
+    ``advance`` is told 1 for each of the steps(). A Refusal where nobody is in the cohort.
     """
-    shared = shared_figures(workers, blocks, [ReasonsOf(model, as_of) for model in models])
+    shared = shared_figures(workers, blocks, [ReasonsOf(model, as_of) for model in models], progress=advance)
     tables, told = [], []
     for model in models:
-        table = _ranked(list(workers.in_order(partial(_scored, model, as_of), _tasks(blocks, shared))))
+        parts = []
+        for part in workers.in_order(partial(_scored, model, as_of), _tasks(blocks, shared)):
+            parts.append(part)
+            advance(1)
+        table = _ranked(parts)
         if not len(table):
             raise Refusal(f"Nobody is in the cohort at {month_text(as_of)}.", hint="Is the month inside the histories?")
         mean = float(np.mean(table["probability"].to_numpy()))
@@ -75,7 +84,6 @@ def score_file(
             {"risk": model.risk, "model_version": model.version, "cohort": len(table), "mean_probability": mean}
         )
         tables.append(table)
-        advance(1)
     out.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.concat_tables(tables), out)
     return told

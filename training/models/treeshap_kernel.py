@@ -8,8 +8,8 @@ BLOCK = 16
 ROOT = -1
 CATEGORICAL, DEFAULT_LEFT = 1, 2
 ZERO, NAN = 1, 2
-NEAR_ZERO = 1e-35
-"""LightGBM takes a value within this of zero for zero."""
+NEAR_ZERO = 1.0000000180025095e-35
+"""LightGBM takes a value within this of zero for zero: 1e-35 as a float32."""
 NEITHER = 2
 
 
@@ -24,9 +24,9 @@ def _goes_left(x, threshold, kind, categories, bits):  # type: ignore[no-untyped
         word = first + number // 32
         return word < last and (bits[word] >> np.uint32(number % 32)) & np.uint32(1) == 1
     missing = (kind >> 2) & 3
-    if np.isnan(x) and missing != NAN:
+    if abs(x) <= NEAR_ZERO or (np.isnan(x) and missing != NAN):
         x = 0.0
-    if (missing == ZERO and abs(x) <= NEAR_ZERO) or (missing == NAN and np.isnan(x)):
+    if (missing == ZERO and x == 0.0) or (missing == NAN and np.isnan(x)):
         return kind & DEFAULT_LEFT != 0
     return x <= threshold
 

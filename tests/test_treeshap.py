@@ -44,6 +44,17 @@ def test_contributions_are_lightgbms_own(settings):
     assert difference(booster(values, label, **settings), values[:150]) < 1e-9
 
 
+@pytest.mark.parametrize("settings", [{}, {"use_missing": False}, {"zero_as_missing": True}])
+def test_what_lightgbm_takes_for_zero_is_zero(settings):
+    values, label = table(missing=0.0)
+    values[:, :6] = np.maximum(values[:, :6], 0.0)  # half of them are zero, so that trees split there
+    model, near = booster(values, label, **settings), values[:150].astype(np.float64)
+    edge = float(np.float32(1e-35))
+    near[::3][near[::3] == 0.0], near[1::3][near[1::3] == 0.0] = edge, -edge
+    near[2::3][near[2::3] == 0.0] = np.nextafter(edge, 1.0)
+    assert difference(model, near) < 1e-9
+
+
 def test_contributions_are_those_of_the_shap_library():
     values, label = table()
     model = booster(values, label)

@@ -72,4 +72,5 @@ def test_every_reason_of_the_quarantine_is_told_in_chinese():
     reasons = [re.sub(r"{.*?}", "2000", each) for each in re.findall(known, source, re.MULTILINE)]
     assert len(reasons) >= 10
     assert [each for each in reasons if reason_told(each, "zh") == each] == []
-    assert reason_told("not a finite number", "en") == "not a finite number"
+    assert reason_told("not a number from -10^12 to 10^12", "en") == "not a number from -10^12 to 10^12"
+    assert reason_told("not a number from -10^12 to 10^12", "zh") == "不是 −10^12 至 10^12 之间的数"

@@ -114,7 +114,7 @@ def check_events(block: Block, reference: Reference, export: str) -> tuple[Event
         _checked_days(block, column, faults) for column in ("occurred_on", "recorded_on", "began_on")
     )
     value, wrong = numbers(block.cells["value"])
-    faults.mark(wrong, "value", "not a finite number")
+    faults.mark(wrong, "value", "not a number from -10^12 to 10^12")
     officer = _positions(block.cells["officer_id"], reference.officers)
     _mark_ghosts(block, officer, reference, faults=faults)
     recorded = np.where(recorded == NO_DAY, occurred, recorded).astype(np.int32)

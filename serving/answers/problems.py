@@ -150,7 +150,7 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
     problems = [f"{'.'.join(str(step) for step in fault['loc'])}: {fault['msg']}" for fault in faults]
     first = faults[0]
     told = {"field": str(first["loc"][-1]), "mistake": first["type"], "limits": first.get("ctx", {})}
-    return await _answer(request, kind, Told("Each mistake is listed under problems.", problems, **told))
+    return await _answer(request, kind, Told("What can't be read is listed under problems.", problems, **told))
 
 
 async def _on_http(request: Request, error: Exception) -> Response:

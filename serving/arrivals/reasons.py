@@ -6,7 +6,8 @@ CHINESE = {
     r"(\w+) is missing": "缺少 {0}",
     r"the profile has no such measure": "配置中没有这一项目",
     r"the profile has no such post": "配置中没有这一岗位",
-    r"not a finite number": "不是有效数字",
+    r"not a number from -10\^12 to 10\^12": "不是 −10^12 至 10^12 之间的数",
+    r"not a finite number": "不是有效数字",  # as it was told before
     r"recorded before it occurred": "登记日期早于发生日期",
     r"began after it occurred": "开始日期晚于发生日期",
     r"valid_to is before valid_from": "valid_to 早于 valid_from",

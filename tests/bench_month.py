@@ -4,10 +4,11 @@ That is features to written lists with reasons, both risks. `jingxing month` doe
 the monitor, mentorships, a rest plan; it is told beside.
 """
 
+import json
 import os
 import shutil
 import subprocess
-import time
+import sys
 from dataclasses import dataclass
 
 from tests.bench_force import MONTH, PROGRAM, ROOT, force, fresh_copy
@@ -55,11 +56,10 @@ def training() -> Run:
 
 def measured(command: list[str], allowed: tuple[int, ...] = (0,)) -> Run:
     """Return what a command took, held to so many cores; an error where it ended otherwise than allowed."""
-    began = time.perf_counter()
     cores = ",".join(str(core) for core in sorted(os.sched_getaffinity(0))[:CORES])
-    process = subprocess.Popen(["taskset", "--cpu-list", cores, *command], stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode not in allowed:
-        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}.")
-    return Run(time.perf_counter() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 1e6)
+    child = [sys.executable, "-m", "tests.bench_child", "taskset", "--cpu-list", cores, *command]
+    told = subprocess.run(child, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT.parents[1])
+    seconds, cpu, gigabytes, code = json.loads(told.stdout)
+    if code not in allowed:
+        raise RuntimeError(f"{' '.join(command)} ended with {code}.")
+    return Run(seconds, cpu, gigabytes)
